@@ -1,0 +1,54 @@
+# Options, warnings and the two helpers that every folder uses.
+option(KILN_TESTS "build the tests" ON)
+set(KILN_SANITIZE "" CACHE STRING "sanitizers, as -fsanitize spells them: address,undefined or thread")
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_program(KILN_MOLD mold)
+
+add_library(kiln_options INTERFACE)
+target_compile_options(kiln_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align -Wextra-semi -Werror
+  $<$<CXX_COMPILER_ID:GNU>:-Wlogical-op>
+  # g++ 12 sees dangling pointers and uninitialised members in correct std::variant and optional code at -O2 (PR 105562, 107852).
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overread -Wno-array-bounds -Wno-stringop-overflow -Wno-free-nonheap-object>)
+target_compile_definitions(kiln_options INTERFACE _FILE_OFFSET_BITS=64 KILN_VERSION="${PROJECT_VERSION}")
+target_include_directories(kiln_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+target_link_libraries(kiln_options INTERFACE Threads::Threads)
+if(KILN_MOLD)
+  target_link_options(kiln_options INTERFACE -fuse-ld=mold)
+endif()
+if(KILN_SANITIZE)
+  target_compile_options(kiln_options INTERFACE -fsanitize=${KILN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(kiln_options INTERFACE -fsanitize=${KILN_SANITIZE})
+endif()
+
+# kiln_library(name DEPS kiln libraries... LIBS other libraries...): all .cc files of the current folder.
+function(kiln_library name)
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;SOURCES" ${ARGN})
+  if(ARG_SOURCES)
+    set(sources ${ARG_SOURCES})
+  else()
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  endif()
+  if(sources)
+    add_library(${name} STATIC ${sources})
+    target_link_libraries(${name} PUBLIC kiln_options ${ARG_DEPS} PRIVATE ${ARG_LIBS})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE kiln_options ${ARG_DEPS})
+  endif()
+endfunction()
+
+# kiln_test(name DEPS libraries...): one gtest binary from all *_test.cc (and *.cc) of a folder.
+function(kiln_test name folder)
+  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cc)
+  if(sources)
+    add_executable(${name} ${sources})
+    target_link_libraries(${name} PRIVATE kiln_options ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+    target_compile_definitions(${name} PRIVATE KILN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY ${PROJECT_BINARY_DIR}
+      PROPERTIES TIMEOUT 300 LABELS ${name})
+  endif()
+endfunction()
