@@ -1,5 +1,5 @@
-// The one place that reads the time, so that tests can set it. Nothing that is hashed, written to an image or compared
-// may depend on it but `created` times the user did not pin.
+// The one place that reads the time, so that tests can set it. Nothing that is hashed, written to
+// an image or compared may depend on it but `created` times the user did not pin.
 #pragma once
 
 #include <chrono>

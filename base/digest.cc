@@ -16,8 +16,9 @@ int hex_value(char c) {
   return -1;
 }
 
-// EVP_sha256() makes EVP_DigestInit_ex fetch the provider's method each time (about 1 us, which counts for 40,000
-// files of 4 KiB). One fetch serves the whole process; it is immutable afterwards.
+// EVP_sha256() makes EVP_DigestInit_ex fetch the provider's method each time (about 1 us, which
+// counts for 40,000 files of 4 KiB). One fetch serves the whole process; it is immutable
+// afterwards.
 const EVP_MD* sha256_method() {
   static const EVP_MD* const kMethod = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   KILN_CHECK(kMethod != nullptr);
@@ -29,8 +30,10 @@ const EVP_MD* sha256_method() {
 Result<Digest> Digest::parse(std::string_view text) {
   if (!text.starts_with(kPrefix)) {
     if (text.starts_with("sha512:") || text.starts_with("sha384:"))
-      return fail(Code::kUnimplemented, "digest algorithm of \"" + std::string(text) + "\" is not supported");
-    return fail(Code::kInvalidArgument, "\"" + std::string(text) + "\" is not a digest: expected sha256:<64 hex digits>");
+      return fail(Code::kUnimplemented,
+                  "digest algorithm of \"" + std::string(text) + "\" is not supported");
+    return fail(Code::kInvalidArgument,
+                "\"" + std::string(text) + "\" is not a digest: expected sha256:<64 hex digits>");
   }
   const std::string_view hex = text.substr(kPrefix.size());
   Digest digest;
@@ -42,7 +45,8 @@ Result<Digest> Digest::parse(std::string_view text) {
     if (valid) digest.bytes_[i] = static_cast<std::byte>(high * 16 + low);
   }
   if (!valid)
-    return fail(Code::kInvalidArgument, "\"" + std::string(text) + "\" is not a digest: expected sha256:<64 hex digits>");
+    return fail(Code::kInvalidArgument,
+                "\"" + std::string(text) + "\" is not a digest: expected sha256:<64 hex digits>");
   return digest;
 }
 
@@ -52,7 +56,9 @@ Digest Digest::of(std::span<const std::byte> data) {
   return hasher.finish();
 }
 
-Digest Digest::of(std::string_view data) { return of(std::as_bytes(std::span(data.data(), data.size()))); }
+Digest Digest::of(std::string_view data) {
+  return of(std::as_bytes(std::span(data.data(), data.size())));
+}
 
 Digest Digest::from_bytes(std::span<const std::byte, kBytes> bytes) {
   Digest digest;
@@ -71,7 +77,9 @@ std::string Digest::hex() const {
   return text;
 }
 
-std::string Digest::to_string() const { return std::string(kPrefix) + hex(); }
+std::string Digest::to_string() const {
+  return std::string(kPrefix) + hex();
+}
 
 struct Hasher::State {
   EVP_MD_CTX* ctx = EVP_MD_CTX_new();
@@ -82,7 +90,9 @@ struct Hasher::State {
   void start() { KILN_CHECK(EVP_DigestInit_ex(ctx, sha256_method(), nullptr) == 1); }
 };
 
-Hasher::Hasher() : state_(std::make_unique<State>()) { state_->start(); }
+Hasher::Hasher() : state_(std::make_unique<State>()) {
+  state_->start();
+}
 Hasher::~Hasher() = default;
 Hasher::Hasher(Hasher&&) noexcept = default;
 Hasher& Hasher::operator=(Hasher&&) noexcept = default;
@@ -91,12 +101,15 @@ void Hasher::update(std::span<const std::byte> data) {
   KILN_CHECK(EVP_DigestUpdate(state_->ctx, data.data(), data.size()) == 1);
 }
 
-void Hasher::update(std::string_view data) { update(std::as_bytes(std::span(data.data(), data.size()))); }
+void Hasher::update(std::string_view data) {
+  update(std::as_bytes(std::span(data.data(), data.size())));
+}
 
 Digest Hasher::finish() {
   std::array<std::byte, Digest::kBytes> bytes{};
   unsigned int size = 0;
-  KILN_CHECK(EVP_DigestFinal_ex(state_->ctx, reinterpret_cast<unsigned char*>(bytes.data()), &size) == 1);
+  KILN_CHECK(
+      EVP_DigestFinal_ex(state_->ctx, reinterpret_cast<unsigned char*>(bytes.data()), &size) == 1);
   KILN_CHECK(size == Digest::kBytes);
   state_->start();
   return Digest::from_bytes(bytes);

@@ -18,7 +18,8 @@ namespace kiln {
 class Digest {
  public:
   static constexpr size_t kBytes = 32;
-  /// "sha256:<64 lower-case hex>". kUnimplemented for other registered algorithms, kInvalidArgument for the rest.
+  /// "sha256:<64 lower-case hex>". kUnimplemented for other registered algorithms, kInvalidArgument
+  /// for the rest.
   static Result<Digest> parse(std::string_view text);
   static Digest of(std::span<const std::byte> data);
   static Digest of(std::string_view data);
@@ -34,8 +35,8 @@ class Digest {
   std::array<std::byte, kBytes> bytes_{};
 };
 
-/// Incremental SHA-256 (OpenSSL EVP: SHA extensions where the CPU has them). One thread at a time. After finish() it
-/// starts anew.
+/// Incremental SHA-256 (OpenSSL EVP: SHA extensions where the CPU has them). One thread at a time.
+/// After finish() it starts anew.
 class Hasher {
  public:
   Hasher();

@@ -16,7 +16,8 @@ Fd& Fd::operator=(Fd&& other) noexcept {
 }
 
 void Fd::reset() noexcept {
-  if (fd_ >= 0) (void)::close(std::exchange(fd_, -1));  // the destructor's contract: errors are ignored
+  if (fd_ >= 0)
+    (void)::close(std::exchange(fd_, -1));  // the destructor's contract: errors are ignored
 }
 
 Status Fd::close() {

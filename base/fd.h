@@ -1,5 +1,5 @@
-// An owned file descriptor. Always O_CLOEXEC by convention of those who open it. The destructor closes and ignores the
-// result: whoever needs close(2)'s error (NFS, quota) calls close() first.
+// An owned file descriptor. Always O_CLOEXEC by convention of those who open it. The destructor
+// closes and ignores the result: whoever needs close(2)'s error (NFS, quota) calls close() first.
 #pragma once
 
 #include "base/result.h"

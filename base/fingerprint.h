@@ -1,8 +1,9 @@
-// XXH3-64: for in-memory maps, stat caches and record checksums. Never on the wire, in a cache key or as a blob's name.
+// XXH3-64: for in-memory maps, stat caches and record checksums. Never on the wire, in a cache key
+// or as a blob's name.
 #pragma once
 
-#include <cstdint>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 

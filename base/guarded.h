@@ -16,6 +16,7 @@ class Guarded {
    public:
     T* operator->() { return &value_; }
     T& operator*() { return value_; }
+
    private:
     friend class Guarded;
     Lock(std::mutex& mutex, T& value) : held_(mutex), value_(value) {}

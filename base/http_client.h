@@ -1,5 +1,6 @@
-// HTTP over libcurl (loaded and initialised on first use). Redirects are not followed here: a caller that follows one
-// decides what travels along (SAFETY.md 4.1). Connections are reused within one client.
+// HTTP over libcurl (loaded and initialised on first use). Redirects are not followed here: a
+// caller that follows one decides what travels along (SAFETY.md 4.1). Connections are reused within
+// one client.
 #pragma once
 
 #include "base/io.h"
@@ -19,19 +20,20 @@ namespace kiln {
 
 struct HttpRequest {
   std::string method = "GET";
-  std::string url;                                             // http or https only
+  std::string url;  // http or https only
   std::vector<std::pair<std::string, std::string>> headers;
-  Source* body = nullptr;                                      // borrowed; needs `body_bytes`
+  Source* body = nullptr;  // borrowed; needs `body_bytes`
   uint64_t body_bytes = 0;
-  std::string ca_file, client_cert_file, client_key_file;      // empty: the system's, none
+  std::string ca_file, client_cert_file, client_key_file;  // empty: the system's, none
   bool insecure_tls = false;
   std::chrono::seconds header_timeout{30}, stall_timeout{60};
-  std::function<void(uint64_t done, uint64_t total)> on_download;  // called on the caller's thread; total 0: unknown
+  std::function<void(uint64_t done, uint64_t total)>
+      on_download;  // called on the caller's thread; total 0: unknown
 };
 
 struct HttpResponse {
   int status = 0;
-  std::vector<std::pair<std::string, std::string>> headers;    // names in lower case
+  std::vector<std::pair<std::string, std::string>> headers;                   // names in lower case
   std::optional<std::string> header(std::string_view lower_case_name) const;  // the first
 };
 
@@ -39,11 +41,13 @@ struct HttpResponse {
 class HttpClient {
  public:
   virtual ~HttpClient() = default;
-  /// Blocks until the whole response went to `body` (kCancelled within a second of `stop`). A status is a value;
-  /// kUnavailable: connect, time-out, reset, truncated body. kPermissionDenied: TLS verification. An error of `body`
-  /// is returned as it is. `accept` sees status and headers before the body; if it returns false the body is dropped.
-  virtual Result<HttpResponse> send(const HttpRequest& request, Sink& body, std::stop_token stop,
-                                    const std::function<bool(const HttpResponse&)>& accept = {}) = 0;
+  /// Blocks until the whole response went to `body` (kCancelled within a second of `stop`). A
+  /// status is a value; kUnavailable: connect, time-out, reset, truncated body. kPermissionDenied:
+  /// TLS verification. An error of `body` is returned as it is. `accept` sees status and headers
+  /// before the body; if it returns false the body is dropped.
+  virtual Result<HttpResponse> send(
+      const HttpRequest& request, Sink& body, std::stop_token stop,
+      const std::function<bool(const HttpResponse&)>& accept = {}) = 0;
   static std::unique_ptr<HttpClient> create(std::string user_agent);
 };
 

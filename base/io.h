@@ -1,4 +1,5 @@
-// Byte streams. A Source is pulled, a Sink is pushed; both block and belong to one thread at a time.
+// Byte streams. A Source is pulled, a Sink is pushed; both block and belong to one thread at a
+// time.
 #pragma once
 
 #include "base/digest.h"
@@ -31,6 +32,7 @@ class FdSource : public Source {
  public:
   explicit FdSource(Fd fd, std::string name = {});
   Result<size_t> read(std::span<std::byte> buffer) override;
+
  private:
   Fd fd_;
   std::string name_;  // for errors
@@ -41,6 +43,7 @@ class FdSink : public Sink {
  public:
   explicit FdSink(int fd, std::string name = {});
   Status write(std::span<const std::byte> data) override;
+
  private:
   int fd_;
   std::string name_;
@@ -50,6 +53,7 @@ class StringSource : public Source {
  public:
   explicit StringSource(std::string data);
   Result<size_t> read(std::span<std::byte> buffer) override;
+
  private:
   std::string data_;
   size_t position_ = 0;
@@ -60,6 +64,7 @@ class StringSink : public Sink {
   Status write(std::span<const std::byte> data) override;
   std::string take() { return std::move(data_); }
   const std::string& data() const { return data_; }
+
  private:
   std::string data_;
 };
@@ -71,6 +76,7 @@ class HashingSink : public Sink {
   Status write(std::span<const std::byte> data) override;
   Digest digest() { return hasher_.finish(); }  // once, after the last write
   uint64_t bytes() const { return bytes_; }
+
  private:
   Sink* next_;
   Hasher hasher_;
@@ -82,6 +88,7 @@ class LimitSource : public Source {
  public:
   LimitSource(Source& from, uint64_t limit_bytes, std::string what);
   Result<size_t> read(std::span<std::byte> buffer) override;
+
  private:
   Source& from_;
   uint64_t left_;

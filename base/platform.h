@@ -13,8 +13,8 @@ struct Platform {
   std::string os, architecture, variant;
   auto operator<=>(const Platform&) const = default;
   std::string to_string() const;  // "linux/arm/v7"
-  /// "linux/amd64", "arm64", "linux/arm/v7", "local"; normalised as containerd does (x86_64 -> amd64, aarch64 -> arm64,
-  /// arm64/v8 -> arm64, arm -> arm/v7). kInvalidArgument otherwise.
+  /// "linux/amd64", "arm64", "linux/arm/v7", "local"; normalised as containerd does (x86_64 ->
+  /// amd64, aarch64 -> arm64, arm64/v8 -> arm64, arm -> arm/v7). kInvalidArgument otherwise.
   static Result<Platform> parse(std::string_view text);
   static Platform host();
 };

@@ -1,5 +1,6 @@
-// Child processes. `Child` owns one: its destructor kills and reaps it. argv only, never a shell. Between fork and exec
-// only async-signal-safe calls happen; every fd above 2 but the ones listed in `keep_fds` is closed.
+// Child processes. `Child` owns one: its destructor kills and reaps it. argv only, never a shell.
+// Between fork and exec only async-signal-safe calls happen; every fd above 2 but the ones listed
+// in `keep_fds` is closed.
 #pragma once
 
 #include "base/fd.h"
@@ -11,25 +12,26 @@
 #include <cstdint>
 #include <optional>
 #include <stop_token>
-#include <string_view>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kiln {
 
 struct ProcessSpec {
-  std::vector<std::string> argv;              // argv[0]: a path, or a name looked up in PATH of `env`
-  std::vector<std::string> env;               // "K=V"; nothing is inherited
-  std::string cwd;                            // empty: the caller's
-  int in = -1, out = -1, err = -1;            // borrowed; -1: /dev/null
-  std::vector<int> keep_fds;                  // stay open in the child under the same number
-  std::vector<std::string> cgroup_procs;      // files to which the child writes its pid before it execs ("0")
-  bool new_session = true;                    // setsid: a terminal's Ctrl-C reaches kiln alone
-  bool die_with_parent = true;                // PR_SET_PDEATHSIG SIGKILL
+  std::vector<std::string> argv;    // argv[0]: a path, or a name looked up in PATH of `env`
+  std::vector<std::string> env;     // "K=V"; nothing is inherited
+  std::string cwd;                  // empty: the caller's
+  int in = -1, out = -1, err = -1;  // borrowed; -1: /dev/null
+  std::vector<int> keep_fds;        // stay open in the child under the same number
+  std::vector<std::string>
+      cgroup_procs;             // files to which the child writes its pid before it execs ("0")
+  bool new_session = true;      // setsid: a terminal's Ctrl-C reaches kiln alone
+  bool die_with_parent = true;  // PR_SET_PDEATHSIG SIGKILL
 };
 
 struct ExitStatus {
-  int code = 0;    // valid if signal == 0
+  int code = 0;  // valid if signal == 0
   int signal = 0;
   bool ok() const { return code == 0 && signal == 0; }
 };
@@ -45,8 +47,10 @@ class Child {
   pid_t pid() const { return pid_; }
   int pidfd() const { return pidfd_.get(); }
   Status kill(int signal);
-  /// Blocks until exit. On `stop`: SIGTERM to the child, SIGKILL after `grace`, then kCancelled once it is reaped.
-  Result<ExitStatus> wait(std::stop_token stop = {}, std::chrono::milliseconds grace = std::chrono::milliseconds(500));
+  /// Blocks until exit. On `stop`: SIGTERM to the child, SIGKILL after `grace`, then kCancelled
+  /// once it is reaped.
+  Result<ExitStatus> wait(std::stop_token stop = {},
+                          std::chrono::milliseconds grace = std::chrono::milliseconds(500));
   Result<std::optional<ExitStatus>> try_wait();
 
  private:
@@ -60,7 +64,8 @@ struct CapturedRun {
   std::string out, err;  // each cut at `limit_bytes`
 };
 /// Runs to the end with stdout and stderr captured and `input` on stdin. Blocks.
-Result<CapturedRun> run_captured(ProcessSpec spec, std::string_view input, uint64_t limit_bytes, std::stop_token stop);
+Result<CapturedRun> run_captured(ProcessSpec spec, std::string_view input, uint64_t limit_bytes,
+                                 std::stop_token stop);
 
 /// The absolute path of `name` in `path_list` ("a:b:c"); kNotFound.
 Result<std::string> find_program(const std::string& name, std::string_view path_list);

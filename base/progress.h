@@ -1,4 +1,5 @@
-// What a build tells while it runs. Events are values keyed by vertex digest; renderers are pure consumers.
+// What a build tells while it runs. Events are values keyed by vertex digest; renderers are pure
+// consumers.
 #pragma once
 
 #include "base/digest.h"
@@ -14,13 +15,38 @@ namespace kiln {
 
 enum class VertexOutcome : uint8_t { kDone, kCached, kFailed, kCancelled };
 
-struct VertexAdded { Digest vertex; std::string name; std::vector<Digest> inputs; };  // known, not started
-struct VertexStarted { Digest vertex; std::string name; };
-struct VertexDone { Digest vertex; VertexOutcome outcome = VertexOutcome::kDone; std::optional<Error> error; };
-struct LogChunk { Digest vertex; int stream = 1; std::string bytes; };                       // raw process output; 2: stderr
-struct Transfer { Digest vertex; std::string what; uint64_t done = 0, total = 0; bool complete = false; };  // bytes; total 0: unknown
-struct BuildWarning { std::string rule, message, url; SourceRange where; std::optional<Digest> vertex; };
-using Event = std::variant<VertexAdded, VertexStarted, VertexDone, LogChunk, Transfer, BuildWarning>;
+struct VertexAdded {
+  Digest vertex;
+  std::string name;
+  std::vector<Digest> inputs;
+};  // known, not started
+struct VertexStarted {
+  Digest vertex;
+  std::string name;
+};
+struct VertexDone {
+  Digest vertex;
+  VertexOutcome outcome = VertexOutcome::kDone;
+  std::optional<Error> error;
+};
+struct LogChunk {
+  Digest vertex;
+  int stream = 1;
+  std::string bytes;
+};  // raw process output; 2: stderr
+struct Transfer {
+  Digest vertex;
+  std::string what;
+  uint64_t done = 0, total = 0;
+  bool complete = false;
+};  // bytes; total 0: unknown
+struct BuildWarning {
+  std::string rule, message, url;
+  SourceRange where;
+  std::optional<Digest> vertex;
+};
+using Event =
+    std::variant<VertexAdded, VertexStarted, VertexDone, LogChunk, Transfer, BuildWarning>;
 
 /// Thread-safe; never blocks the caller for long and cannot fail a build.
 class ProgressSink {

@@ -58,9 +58,9 @@ Code code_of(int err) {
 
 std::string_view to_string(Code code) {
   static constexpr std::array<std::string_view, 12> kNames = {
-      "cancelled",          "invalid_argument", "not_found",     "already_exists", "failed_precondition",
-      "permission_denied",  "unauthenticated",  "resource_exhausted", "unimplemented", "unavailable",
-      "data_loss",          "internal"};
+      "cancelled",           "invalid_argument",  "not_found",       "already_exists",
+      "failed_precondition", "permission_denied", "unauthenticated", "resource_exhausted",
+      "unimplemented",       "unavailable",       "data_loss",       "internal"};
   return kNames.at(static_cast<size_t>(code));
 }
 
@@ -77,7 +77,9 @@ Error Error::from_errno(int err, std::string_view op, std::string_view path) {
   return Error(code_of(err), std::move(message));
 }
 
-Code Error::code() const noexcept { return node_->code; }
+Code Error::code() const noexcept {
+  return node_->code;
+}
 
 Error Error::wrap(std::string_view context) const {
   Node node = *node_;
@@ -99,13 +101,20 @@ Error Error::hint(std::string_view advice) const {
   return Error(std::make_shared<const Node>(std::move(node)));
 }
 
-const std::string& Error::message() const noexcept { return node_->message; }
-const std::optional<SourceRange>& Error::where() const noexcept { return node_->where; }
-const std::string& Error::advice() const noexcept { return node_->hint; }
+const std::string& Error::message() const noexcept {
+  return node_->message;
+}
+const std::optional<SourceRange>& Error::where() const noexcept {
+  return node_->where;
+}
+const std::string& Error::advice() const noexcept {
+  return node_->hint;
+}
 
 std::string Error::to_string() const {
   if (!node_->where || node_->where->first_line == 0) return node_->message;
-  return node_->where->file + ":" + std::to_string(node_->where->first_line) + ": " + node_->message;
+  return node_->where->file + ":" + std::to_string(node_->where->first_line) + ": " +
+         node_->message;
 }
 
 tl::unexpected<Error> fail(Code code, std::string message) {

@@ -1,6 +1,7 @@
 // Errors are values. `Result<T>` is either a T or an immutable `Error` that many waiters can share.
-// No exception crosses a kiln function; third-party exceptions end in the one .cc that owns the library.
-// A broken invariant is not an error: KILN_CHECK prints where and aborts, in release builds too.
+// No exception crosses a kiln function; third-party exceptions end in the one .cc that owns the
+// library. A broken invariant is not an error: KILN_CHECK prints where and aborts, in release
+// builds too.
 #pragma once
 
 #include <tl/expected.hpp>
@@ -14,17 +15,17 @@
 namespace kiln {
 
 enum class Code : uint8_t {
-  kCancelled,           // a stop was requested; says nothing about the work itself
-  kInvalidArgument,     // the caller's (user's) input is wrong whatever the state of the world
-  kNotFound,            // something the caller said exists does not
+  kCancelled,        // a stop was requested; says nothing about the work itself
+  kInvalidArgument,  // the caller's (user's) input is wrong whatever the state of the world
+  kNotFound,         // something the caller said exists does not
   kAlreadyExists,
   kFailedPrecondition,  // right input, wrong state
   kPermissionDenied,
   kUnauthenticated,
-  kResourceExhausted,   // disk full, limits reached
+  kResourceExhausted,  // disk full, limits reached
   kUnimplemented,
-  kUnavailable,         // transient; the only code that retry loops look at
-  kDataLoss,            // stored or received bytes do not match their digest
+  kUnavailable,  // transient; the only code that retry loops look at
+  kDataLoss,     // stored or received bytes do not match their digest
   kInternal
 };
 /// The enumerator's name without its "k", in snake case: "not_found".
@@ -38,13 +39,14 @@ struct SourceRange {
   bool operator==(const SourceRange&) const = default;
 };
 
-/// An immutable failure. Copies share one node; wrap, at and hint return a new Error and leave this one be.
+/// An immutable failure. Copies share one node; wrap, at and hint return a new Error and leave this
+/// one be.
 class [[nodiscard]] Error {
  public:
   Error(Code code, std::string message);
-  /// "op "path": strerror(err)"; the code follows errno (ENOENT kNotFound, ENOSPC and EDQUOT kResourceExhausted,
-  /// EACCES and EPERM kPermissionDenied, EEXIST kAlreadyExists, ELOOP/EXDEV/ENAMETOOLONG/EINVAL kInvalidArgument,
-  /// EINTR kCancelled, other kInternal).
+  /// "op "path": strerror(err)"; the code follows errno (ENOENT kNotFound, ENOSPC and EDQUOT
+  /// kResourceExhausted, EACCES and EPERM kPermissionDenied, EEXIST kAlreadyExists,
+  /// ELOOP/EXDEV/ENAMETOOLONG/EINVAL kInvalidArgument, EINTR kCancelled, other kInternal).
   static Error from_errno(int err, std::string_view op, std::string_view path);
 
   Code code() const noexcept;
@@ -55,10 +57,11 @@ class [[nodiscard]] Error {
   /// Attaches what the user can do; the innermost hint wins.
   Error hint(std::string_view advice) const;
 
-  const std::string& message() const noexcept;  // one line, outermost context first, no place, no hint
+  const std::string& message()
+      const noexcept;  // one line, outermost context first, no place, no hint
   const std::optional<SourceRange>& where() const noexcept;
-  const std::string& advice() const noexcept;   // empty: none
-  std::string to_string() const;                // message(), prefixed by "file:line: " if there is a place
+  const std::string& advice() const noexcept;  // empty: none
+  std::string to_string() const;  // message(), prefixed by "file:line: " if there is a place
 
  private:
   struct Node;
@@ -80,18 +83,20 @@ namespace internal {
 
 }  // namespace kiln
 
-// Plain statements, not GNU statement expressions: those leak on early return inside aggregate initialisation.
+// Plain statements, not GNU statement expressions: those leak on early return inside aggregate
+// initialisation.
 #define KILN_CAT2(a, b) a##b
 #define KILN_CAT(a, b) KILN_CAT2(a, b)
-#define KILN_TRY(expr)                                              \
-  do {                                                              \
-    if (auto kiln_status_ = (expr); !kiln_status_)                  \
-      return tl::unexpected(std::move(kiln_status_).error());       \
+#define KILN_TRY(expr)                                        \
+  do {                                                        \
+    if (auto kiln_status_ = (expr); !kiln_status_)            \
+      return tl::unexpected(std::move(kiln_status_).error()); \
   } while (0)
-#define KILN_TRY_ASSIGN(decl, ...) KILN_TRY_ASSIGN2(KILN_CAT(kiln_r_, __COUNTER__), decl, __VA_ARGS__)
-#define KILN_TRY_ASSIGN2(r, decl, ...)                   \
-  auto r = (__VA_ARGS__);                                \
-  if (!r) return tl::unexpected(std::move(r).error());   \
+#define KILN_TRY_ASSIGN(decl, ...) \
+  KILN_TRY_ASSIGN2(KILN_CAT(kiln_r_, __COUNTER__), decl, __VA_ARGS__)
+#define KILN_TRY_ASSIGN2(r, decl, ...)                 \
+  auto r = (__VA_ARGS__);                              \
+  if (!r) return tl::unexpected(std::move(r).error()); \
   decl = *std::move(r)
 #define KILN_CHECK(cond) \
   ((cond) ? static_cast<void>(0) : ::kiln::internal::check_failed(#cond, __FILE__, __LINE__))

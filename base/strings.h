@@ -11,8 +11,8 @@
 
 namespace kiln {
 
-/// The candidate with the smallest Levenshtein distance to `word` (case-insensitive) if that is < 3; "" if there is
-/// none or if `word` is itself a candidate. Ties: the first.
+/// The candidate with the smallest Levenshtein distance to `word` (case-insensitive) if that is <
+/// 3; "" if there is none or if `word` is itself a candidate. Ties: the first.
 std::string closest_match(std::string_view word, std::span<const std::string> candidates);
 /// " (did you mean X?)" or "".
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
@@ -20,7 +20,8 @@ std::string did_you_mean(std::string_view word, std::span<const std::string> can
 std::string to_lower(std::string_view text);  // ASCII
 std::string to_upper(std::string_view text);
 std::string_view trim(std::string_view text);  // ASCII white space on both ends
-std::vector<std::string> split(std::string_view text, char separator);  // keeps empty fields; "" gives one empty field
+std::vector<std::string> split(std::string_view text,
+                               char separator);  // keeps empty fields; "" gives one empty field
 std::string join(std::span<const std::string> parts, std::string_view separator);
 bool equal_fold(std::string_view a, std::string_view b);  // ASCII
 /// Go's strconv.Quote: double-quoted, non-printing and non-UTF-8 bytes escaped.
@@ -31,7 +32,7 @@ std::string printable(std::string_view text, KeepLines keep_lines = KeepLines::k
 /// "512", "64k", "2MiB", "1.5g": binary units as docker's go-units RAMInBytes. kInvalidArgument.
 Result<uint64_t> parse_ram_bytes(std::string_view text);
 Result<int64_t> parse_int(std::string_view text);  // decimal, whole string
-std::string human_bytes(uint64_t bytes);           // "12.3kB", "4.5MB": decimal units, as docker prints
+std::string human_bytes(uint64_t bytes);  // "12.3kB", "4.5MB": decimal units, as docker prints
 /// Go's encoding/csv for one record: quotes, doubled quotes. kInvalidArgument.
 Result<std::vector<std::string>> parse_csv(std::string_view line);
 

@@ -1,5 +1,6 @@
-// A pool for work that waits: processes, sockets, disks, vertices. Grows on demand up to `max_threads`, so a waiting
-// task never keeps another from starting; work that computes belongs on oneTBB instead.
+// A pool for work that waits: processes, sockets, disks, vertices. Grows on demand up to
+// `max_threads`, so a waiting task never keeps another from starting; work that computes belongs on
+// oneTBB instead.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +17,7 @@ class WorkerPool {
   WorkerPool& operator=(const WorkerPool&) = delete;
   /// Thread-safe. A task must not throw. Starts a thread if none is idle and the limit allows it.
   void submit(std::function<void()> task);
+
  private:
   struct State;
   std::unique_ptr<State> state_;
