@@ -6,6 +6,17 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_program(KILN_MOLD mold)
 
+# Imported targets are global: a static library hands its LINK_ONLY dependencies to users in other folders.
+set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
+find_package(TBB REQUIRED)
+find_package(nlohmann_json REQUIRED)
+foreach(module XXHASH:libxxhash CRYPTO:libcrypto CURL:libcurl SQLITE:sqlite3 ARCHIVE:libarchive ZSTD:libzstd ISAL:libisal)
+  string(REPLACE ":" ";" module ${module})
+  list(GET module 0 prefix)
+  list(GET module 1 package)
+  pkg_check_modules(${prefix} REQUIRED IMPORTED_TARGET GLOBAL ${package})
+endforeach()
+
 add_library(kiln_options INTERFACE)
 target_compile_options(kiln_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align -Wextra-semi -Werror
