@@ -2,48 +2,18 @@
 // can fill up and block the child while we wait for another.
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <csignal>
-#include <ctime>
 
 #include "base/process.h"
+#include "base/signals.h"
 #include "base/wake.h"
 
 namespace kiln {
 namespace {
-
-// A child that exits without reading its input must not kill us: SIGPIPE is blocked for this
-// thread, and one that our write caused is taken away again.
-class BlockedSigpipe {
- public:
-  BlockedSigpipe() {
-    ::sigemptyset(&sigpipe_);
-    ::sigaddset(&sigpipe_, SIGPIPE);
-    sigset_t pending;
-    ::sigpending(&pending);
-    was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
-    (void)::pthread_sigmask(SIG_BLOCK, &sigpipe_, &old_);  // cannot fail with these arguments
-  }
-  BlockedSigpipe(const BlockedSigpipe&) = delete;
-  BlockedSigpipe& operator=(const BlockedSigpipe&) = delete;
-  ~BlockedSigpipe() {
-    const timespec no_wait{};
-    if (!was_pending_)
-      while (::sigtimedwait(&sigpipe_, nullptr, &no_wait) < 0 && errno == EINTR) {
-      }
-    (void)::pthread_sigmask(SIG_SETMASK, &old_, nullptr);
-  }
-
- private:
-  sigset_t sigpipe_{};
-  sigset_t old_{};
-  bool was_pending_ = false;
-};
 
 Status make_nonblocking(const Fd& fd) {
   if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return fail_errno("prepare pipe", "");
@@ -129,7 +99,8 @@ Status Capture::drain(Output& output) const {
 // Ends when the child does, not at end of file: something that it left behind may hold the pipes
 // open for long.
 Result<CapturedRun> Capture::run(const std::stop_token& stop) {
-  const BlockedSigpipe blocked;
+  // A child that exits without reading its input must not kill us.
+  const internal::BlockedSigpipe blocked;
   KILN_TRY_ASSIGN(const internal::StopWaker waker, internal::StopWaker::create(stop));
   KILN_TRY(feed());
   for (bool exited = false; !exited;) {

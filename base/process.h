@@ -1,6 +1,10 @@
 // Child processes. `Child` owns one: its destructor kills and reaps it. argv only, never a shell.
-// Between fork and exec only async-signal-safe calls happen; every fd above 2 but the ones listed
-// in `keep_fds` is closed.
+// Between clone and exec only async-signal-safe calls happen; every fd above 2 but the ones listed
+// in `keep_fds` is closed; signals are reset.
+//
+// `die_with_parent` watches the *thread* that spawned: the kernel sends the signal when that thread
+// ends, though the process lives on. Spawn from the main thread or from a WorkerPool's, which live
+// until their pool is destroyed. exec of a set-user-ID program clears it.
 #pragma once
 
 #include "base/fd.h"
