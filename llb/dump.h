@@ -7,7 +7,8 @@
 
 namespace kiln::llb {
 
-/// As `buildctl debug dump-llb` prints: one object per vertex {"Op":…,"Digest":…,"OpMetadata":…}, in definition order.
+/// As `buildctl debug dump-llb` prints: one object per vertex {"Op":…,"Digest":…,"OpMetadata":…},
+/// in definition order.
 std::string dump_json(const Graph& graph);
 std::string dump_dot(const Graph& graph);
 

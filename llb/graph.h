@@ -1,4 +1,5 @@
-// The build graph: immutable, every input before its user, equal vertices once. Cycles cannot be expressed.
+// The build graph: immutable, every input before its user, equal vertices once. Cycles cannot be
+// expressed.
 #pragma once
 
 #include "llb/op.h"
@@ -13,7 +14,7 @@ namespace kiln::llb {
 
 class Graph {
  public:
-  std::span<const Vertex> vertices() const { return vertices_; }   // topological: inputs first
+  std::span<const Vertex> vertices() const { return vertices_; }  // topological: inputs first
   std::span<const Output> targets() const { return targets_; }
   std::span<const SourceFile> files() const { return files_; }
   const Vertex& vertex(VertexId id) const { return vertices_.at(id); }
@@ -27,13 +28,18 @@ class Graph {
 
 class GraphBuilder {
  public:
-  /// An equal vertex (same digest) is returned, not doubled: the first one's metadata stays, but ignore_cache is or-ed
-  /// and source ranges are joined. KILN_CHECKs that inputs exist.
+  /// An equal vertex (same digest) is returned, not doubled: the first one's metadata stays, but
+  /// ignore_cache is or-ed and source ranges are joined. KILN_CHECKs that inputs exist.
   Output add(Op op, std::vector<Output> inputs, std::optional<Platform> platform, Meta meta);
+  /// As add(), for a vertex whose op bytes came from elsewhere: its digest is kept as it is.
+  Output add_received(Vertex vertex);
   void add_file(SourceFile file);
   const Vertex& vertex(VertexId id) const { return vertices_.at(id); }
-  Vertex& mutable_vertex_meta(VertexId id) { return vertices_.at(id); }  // meta only: the digest must stay
-  /// Drops what no target needs and renumbers. An empty target list gives an empty graph (the result is scratch).
+  Vertex& mutable_vertex_meta(VertexId id) {
+    return vertices_.at(id);
+  }  // meta only: the digest must stay
+  /// Drops what no target needs and renumbers. An empty target list gives an empty graph (the
+  /// result is scratch).
   Graph build(std::vector<Output> targets) &&;
 
  private:
