@@ -14,6 +14,7 @@
 #include "oci/content_store.h"
 #include "snapshotter/types.h"
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -45,6 +46,7 @@ struct SnapshotFacts {
   std::vector<oci::LayerBlob> blobs;      // known packed forms
   uint64_t size_bytes = 0;                // of the layer, parents not counted (st_blocks of the directory)
   std::string description;                // for `du`; what made it
+  std::chrono::sys_time<std::chrono::nanoseconds> created{};  // when the layer was made: history's `created`
 };
 
 /// Thread-safe, and safe for several kiln processes on one root.
