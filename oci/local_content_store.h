@@ -26,10 +26,12 @@ class LocalContentStore : public ContentStore {
   const std::string& directory() const { return directory_; }
 
  private:
+  struct State;
   LocalContentStore(Database& database, Leases& leases, std::string directory);
   Database& database_;
   Leases& leases_;
   std::string directory_;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace kiln::oci

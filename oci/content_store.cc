@@ -1,0 +1,24 @@
+#include "oci/content_store.h"
+
+namespace kiln::oci {
+
+Result<std::string> read_blob(ContentStore& store, const Digest& blob, uint64_t limit_bytes) {
+  KILN_TRY_ASSIGN(const auto source, store.open(blob));
+  auto text = read_all(*source, limit_bytes, "blob " + blob.to_string());
+  return text;
+}
+
+Result<Digest> write_blob(ContentStore& store, const Lease& lease, std::string_view bytes) {
+  const Digest digest = Digest::of(bytes);
+  KILN_TRY_ASSIGN(const auto size, store.size(digest));
+  if (size == bytes.size()) {
+    KILN_TRY_ASSIGN(const bool kept, store.touch(digest, lease));
+    if (kept) return digest;
+  }
+  KILN_TRY_ASSIGN(const auto writer, store.writer(lease));
+  KILN_TRY(writer->write(as_bytes(bytes)));
+  KILN_TRY(writer->commit(digest));
+  return digest;
+}
+
+}  // namespace kiln::oci
