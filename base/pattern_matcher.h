@@ -52,14 +52,26 @@ class PatternMatcher {
   bool can_skip_directory(std::string_view dir) const;
 
  private:
-  struct Segment;
-  struct Pattern {
-    std::vector<std::string> segments;  // "**" is a segment of its own
-    bool exception = false;
-    enum class Kind : uint8_t { kExact, kPrefix, kSuffix, kGeneral } kind = Kind::kGeneral;
-    std::string literal;  // kExact: the path; kPrefix: "dir/"; kSuffix: what follows "**/"
+  struct Token {
+    // kDeep and kDeepInside are the two states of "**": `(.*/)?`, entered and not yet at a "/".
+    enum class Kind : uint8_t { kLiteral, kAny, kStar, kClass, kDeep, kDeepInside, kEverything };
+    Kind kind = Kind::kLiteral;
+    std::string text = {};  // kLiteral: one character; kClass: "[a-z]"
   };
-  bool pattern_matches(const Pattern& pattern, std::string_view path) const;
+  struct Pattern {
+    enum class Kind : uint8_t { kExact, kPrefix, kSuffix, kGeneral };
+    Kind kind = Kind::kExact;
+    bool exception = false;
+    std::string literal;        // kExact: the path; kPrefix: "dir/"; kSuffix: what follows "**"
+    std::vector<Token> tokens;  // kGeneral
+    std::string head, tail;     // kGeneral: what a match must begin and end with
+  };
+  static Pattern compile_one(std::string_view text);
+  static std::vector<Token> tokenize(std::string_view text);
+  static bool pattern_matches(const Pattern& pattern, std::string_view path);
+  static bool tokens_match(const std::vector<Token>& tokens, std::string_view path);
+  bool decide(std::string_view path, const Parents& parents, std::vector<uint8_t>* matched) const;
+
   std::vector<Pattern> patterns_;
   std::vector<std::string> texts_;
   bool has_exceptions_ = false;

@@ -182,7 +182,8 @@ TypedDockerfile parse_instructions(const Ast& ast);
 Result<TypedInstruction> parse_trigger(std::string_view trigger, char escape,
                                        const SourceRange& where);
 
-/// The names of all instructions, upper-case, in alphabetical order.
+/// The names of all instructions, upper-case, in alphabetical order: what "did you mean" looks
+/// among.
 const std::vector<std::string>& instruction_names();
 
 }  // namespace kiln::dockerfile

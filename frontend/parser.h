@@ -1,11 +1,12 @@
-// Text of a Dockerfile to its AST: line_reader.h for what is not context-free, the ANTLR grammar
-// for each logical line. parser.cc is the only user of ANTLR; its exceptions end there.
+// Text of a Dockerfile to its AST: line_reader.h for what is not context-free, line_grammar.h for
+// each logical line.
 #pragma once
 
 #include "base/result.h"
 #include "frontend/ast.h"
+#include "frontend/directives.h"
+#include "frontend/parse_error.h"
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,12 +26,8 @@ struct Parsed {
 /// line prefix. `file` is how errors name the file. Pure; safe from any thread.
 Parsed parse(std::string_view text, const std::string& file);
 
-/// The frontend that a file asks for: "# syntax=", also after a "#!" line, "// syntax=", or a JSON
-/// object's "syntax" (A.0, Parser directives). nullopt: none.
-std::optional<Directive> detect_syntax(std::string_view text);
-
-/// One Error out of many: the first, with the others' lines and messages appended. KILN_CHECKs that
-/// there is one.
-Error combine_errors(const std::vector<Error>& errors);
+/// Instructions outside a file, such as an ONBUILD trigger: no directives, and every range and
+/// error is `where`.
+Parsed parse_fragment(std::string_view text, char escape, const SourceRange& where);
 
 }  // namespace kiln::dockerfile

@@ -24,8 +24,8 @@ struct RunMount {
   std::string source;  // bind, cache: path in `from`, "" is its root
   std::string target;  // as written: "" or relative joins WORKDIR. "" for a secret that is only an
                        // environment variable; secret without target or env: "/run/secrets/<id>"
-  std::string id;  // cache: "" means the final target's clean path; secret: never ""; ssh:
-                   // "default" if not given
+  std::string id;      // cache: "" means the final target's clean path; secret: never ""; ssh:
+                       // "default" if not given
   std::optional<std::string> env;  // secret: the variable that holds it
   bool read_only =
       true;  // bind, ssh, secret: true, cache and tmpfs: false, unless ro/rw says otherwise

@@ -55,13 +55,4 @@ struct Expansion {
 Result<Expansion> expand(std::string_view word, const EnvLookup& env,
                          const ExpandOptions& options = {});
 
-/// ${v#p} and friends, usable alone: the pattern knows `*` and `?`, and `\` before `*`, `?`, `\`.
-enum class Affix : uint8_t { kPrefix, kSuffix };
-enum class Greed : uint8_t { kShortest, kLongest };
-Result<std::string> strip_affix(std::string_view value, std::string_view pattern, Affix affix,
-                                Greed greed);
-enum class Replace : uint8_t { kFirst, kAll };
-Result<std::string> replace_glob(std::string_view value, std::string_view pattern,
-                                 std::string_view with, Replace which);
-
 }  // namespace kiln::dockerfile

@@ -1,0 +1,25 @@
+#include "frontend/parse_error.h"
+
+namespace kiln::dockerfile {
+
+Error parse_error(const SourceRange& where, const Error& error) {
+  if (where.first_line == 0) return error;
+  return error.wrap("dockerfile parse error on line " + std::to_string(where.first_line)).at(where);
+}
+
+Error parse_error(const SourceRange& where, std::string_view message) {
+  return parse_error(where, Error(Code::kInvalidArgument, std::string(message)));
+}
+
+Error combine_errors(const std::vector<Error>& errors) {
+  KILN_CHECK(!errors.empty());
+  const Error& first = errors.front();
+  if (errors.size() == 1) return first;
+  std::string message = first.message();
+  for (size_t i = 1; i < errors.size(); ++i) message += "; " + errors[i].message();
+  Error combined(first.code(), message);
+  if (first.where()) combined = combined.at(*first.where());
+  return first.advice().empty() ? combined : combined.hint(first.advice());
+}
+
+}  // namespace kiln::dockerfile
