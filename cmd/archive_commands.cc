@@ -1,0 +1,189 @@
+// `kiln import`, `save`, `load`.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/strings.h"
+#include "cmd/commands.h"
+#include "cmd/image_lookup.h"
+#include "exporter/image_assembler.h"
+#include "exporter/output_file.h"
+#include "frontend/frontend.h"
+#include "oci/compression.h"
+#include "oci/layout.h"
+
+namespace kiln::cmd {
+namespace {
+
+Result<std::unique_ptr<Source>> open_input(const std::string& file) {
+  const bool stream = file.empty() || file == "-";
+  Fd fd(stream ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+               : ::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  const std::string name = stream ? "standard input" : file;
+  if (!fd.valid()) return fail_errno("open", name);
+  return std::make_unique<FdSource>(std::move(fd), name);
+}
+
+class NoImages : public frontend::ImageConfigResolver {
+ public:
+  Result<frontend::ResolvedImage> resolve(const std::string& reference,
+                                          const Platform& /*platform*/,
+                                          frontend::ResolveMode /*mode*/,
+                                          std::stop_token /*stop*/) override {
+    return fail(Code::kInvalidArgument, "--change cannot name an image (" + reference + ")");
+  }
+};
+
+// The config that `FROM scratch` plus the changes gives: one meaning of CMD, ENV and the rest for
+// import and build.
+Result<Json> config_from_changes(const ImportOptions& options, const Platform& platform,
+                                 const std::stop_token& stop) {
+  frontend::FrontendRequest request;
+  request.dockerfile = "FROM scratch\n";
+  for (const std::string& change : options.changes) {
+    const std::string word = to_lower(change.substr(0, change.find_first_of(" \t")));
+    static const std::vector<std::string> kAllowed = {
+        "cmd",     "entrypoint", "env",        "expose", "healthcheck", "label",
+        "onbuild", "shell",      "stopsignal", "user",   "volume"};
+    // WORKDIR makes a directory, which an import does not: it is set in the config below.
+    if (word == "workdir") continue;
+    if (std::find(kAllowed.begin(), kAllowed.end(), word) == kAllowed.end())
+      return tl::unexpected(Error(Code::kInvalidArgument, "--change " + quote(change) + ": " +
+                                                              to_upper(word) +
+                                                              " is not a valid change command" +
+                                                              did_you_mean(word, kAllowed))
+                                .hint("CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, "
+                                      "SHELL, STOPSIGNAL, USER, VOLUME and WORKDIR are"));
+    request.dockerfile += change + "\n";
+  }
+  request.filename = "--change";
+  request.platform = platform;
+  NoImages images;
+  KILN_TRY_ASSIGN(const frontend::FrontendResult converted,
+                  frontend::dockerfile_to_llb(request, images, stop));
+  KILN_TRY_ASSIGN(Json config, Json::parse(converted.image_config_json));
+  for (const std::string& change : options.changes) {
+    if (to_lower(change.substr(0, change.find_first_of(" \t"))) != "workdir") continue;
+    Json inner = config["config"];
+    inner.set(
+        "WorkingDir",
+        join_path(inner["WorkingDir"].as_string().empty() ? "/" : inner["WorkingDir"].as_string(),
+                  trim(std::string_view(change).substr(7))));
+    config.set("config", std::move(inner));
+  }
+  Json entry = Json::object();
+  entry.set("comment", options.message.empty() ? "Imported from " + options.file : options.message);
+  config.set("history", Json::array({std::move(entry)}));
+  return config;
+}
+
+Result<oci::LayerBlob> import_layer(Engine& engine, const std::string& file,
+                                    const std::stop_token& stop) {
+  KILN_TRY_ASSIGN(std::unique_ptr<Source> input, open_input(file));
+  KILN_TRY_ASSIGN(const std::unique_ptr<Source> tar, oci::decompress(std::move(input)));
+  KILN_TRY_ASSIGN(const std::unique_ptr<oci::LayerWriter> layer,
+                  oci::LayerWriter::create(engine.content(), engine.lease(), {}, stop));
+  KILN_TRY_ASSIGN(const uint64_t bytes, copy_stream(*tar, *layer));
+  if (bytes == 0) return fail(Code::kInvalidArgument, "the archive is empty");
+  return layer->finish();
+}
+
+Result<Digest> import_image(Engine& engine, const ImportOptions& options,
+                            const std::optional<oci::Reference>& name, const Platform& platform,
+                            const std::stop_token& stop) {
+  KILN_TRY_ASSIGN(const Json config, config_from_changes(options, platform, stop));
+  KILN_TRY_ASSIGN(oci::LayerBlob layer, import_layer(engine, options.file, stop));
+  const auto now = Clock::system().now();
+  const ChainLayer chain{std::move(layer), now};
+  AssembleRequest request;
+  request.config_json = config.dump();
+  request.layers = {&chain, 1};
+  request.platform = platform;
+  request.now = now;
+  KILN_TRY_ASSIGN(const AssembledImage image, assemble_image(request));
+  KILN_TRY_ASSIGN(const Digest config_digest,
+                  oci::write_blob(engine.content(), engine.lease(), image.config_json));
+  const std::string text = oci::to_json_text(image.manifest);
+  KILN_TRY_ASSIGN(const Digest manifest, oci::write_blob(engine.content(), engine.lease(), text));
+  const oci::Descriptor descriptor{image.manifest.media_type, manifest, text.size(), platform, {}};
+  if (name)
+    KILN_TRY(engine.images().tag(*name, descriptor));
+  else
+    KILN_TRY(engine.images().keep_dangling(descriptor));
+  return config_digest;
+}
+
+}  // namespace
+
+CommandResult run_import(const ImportOptions& options, const Invocation& invocation) {
+  std::optional<oci::Reference> name;
+  if (!options.reference.empty()) {
+    const Result<oci::Reference> parsed = oci::Reference::parse(options.reference);
+    if (!parsed) return usage_failure(parsed.error());
+    name = *parsed;
+  }
+  const Result<Platform> platform = options.platform.empty() ? Result<Platform>(Platform::host())
+                                                             : Platform::parse(options.platform);
+  if (!platform) return usage_failure(platform.error());
+  KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
+                      Engine::open(options.global, Need::kStores, invocation.search_path));
+  const Result<Digest> config = import_image(*engine, options, name, *platform, invocation.stop);
+  if (!config) return failure(config.error().wrap("import " + quote(options.file)));
+  (void)std::printf("%s\n",
+                    config->to_string().c_str());  // a closed stdout shows in the shell, not here
+  return {};
+}
+
+CommandResult run_save(const SaveOptions& options, const Invocation& invocation) {
+  if (options.output.empty() && ::isatty(STDOUT_FILENO) == 1)
+    return usage_failure(Error(Code::kInvalidArgument, "refusing to write an archive to a terminal")
+                             .hint("use -o FILE or redirect"));
+  KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
+                      Engine::open(options.global, Need::kStores, invocation.search_path));
+  std::vector<oci::NamedImage> images;
+  for (const std::string& text : options.references) {
+    KILN_CMD_TRY_ASSIGN(const oci::StoredImage image, find_image(*engine, text));
+    std::vector<std::string> names;
+    const Result<oci::Reference> asked = oci::Reference::parse(text);
+    if (!image.name.empty() && asked && !asked->digest) names.push_back(image.name);
+    images.push_back({std::move(names), image.descriptor});
+  }
+  KILN_CMD_TRY_ASSIGN(
+      OutputFile file,
+      OutputFile::open(options.output.empty() ? "-" : options.output, STDOUT_FILENO));
+  FdSink sink(file.fd(), options.output.empty() ? "standard output" : options.output);
+  if (options.format == "oci")
+    KILN_CMD_TRY(oci::write_oci_tar(engine->content(), images, sink, invocation.stop));
+  else
+    KILN_CMD_TRY(oci::write_docker_tar(engine->content(), images, sink, invocation.stop));
+  KILN_CMD_TRY(file.commit());
+  return {};
+}
+
+CommandResult run_load(const LoadOptions& options, const Invocation& invocation) {
+  KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
+                      Engine::open(options.global, Need::kStores, invocation.search_path));
+  KILN_CMD_TRY_ASSIGN(std::unique_ptr<Source> input, open_input(options.input));
+  KILN_CMD_TRY_ASSIGN(
+      const std::vector<oci::NamedImage> images,
+      oci::read_archive(engine->content(), engine->lease(), std::move(input), invocation.stop));
+  for (const oci::NamedImage& image : images) {
+    if (image.names.empty()) {
+      KILN_CMD_TRY(engine->images().keep_dangling(image.descriptor));
+      if (!options.quiet)
+        (void)std::printf("Loaded image ID: %s\n",
+                          image.descriptor.digest.to_string().c_str());  // as in import
+    }
+    for (const std::string& text : image.names) {
+      KILN_CMD_TRY_ASSIGN(const oci::Reference name, oci::Reference::parse(text));
+      KILN_CMD_TRY(engine->images().tag(name, image.descriptor));
+      if (!options.quiet)
+        (void)std::printf("Loaded image: %s\n", name.familiar().c_str());  // as in import
+    }
+  }
+  return {};
+}
+
+}  // namespace kiln::cmd

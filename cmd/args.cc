@@ -1,0 +1,261 @@
+#include "cmd/args.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <sstream>
+
+#include "base/strings.h"
+
+namespace kiln::cmd {
+namespace {
+
+constexpr const char* kFooter = "\nRun 'kiln COMMAND --help' for a command's options.";
+
+std::string environment_or(const Environment& environment, const std::string& name,
+                           std::string otherwise) {
+  const auto it = environment.find(name);
+  return it == environment.end() || it->second.empty() ? otherwise : it->second;
+}
+
+std::string default_root(const Environment& environment) {
+  if (::geteuid() == 0) return "/var/lib/kiln";
+  const std::string data = environment_or(environment, "XDG_DATA_HOME", "");
+  return data.empty() ? environment_or(environment, "HOME", "") + "/.local/share/kiln"
+                      : data + "/kiln";
+}
+
+// Everything that parsing writes to; `chosen` is set by the callback of the subcommand that was
+// given.
+struct Parser {
+  CLI::App app{"kiln builds OCI images from Dockerfiles.", "kiln"};
+  GlobalOptions global;
+  BuildOptions build;
+  ImagesOptions images;
+  ImportOptions import;
+  SaveOptions save;
+  LoadOptions load;
+  TagOptions tag;
+  RmiOptions rmi;
+  PruneOptions prune;
+  DumpLlbOptions dump;
+  AstOptions ast;
+  std::optional<Command> chosen;
+};
+
+void add_globals(Parser& p, const Environment& environment) {
+  p.global.root = environment_or(environment, "KILN_ROOT", default_root(environment));
+  p.app
+      .add_option("--root", p.global.root,
+                  "Directory of images, cache and snapshots (default: $KILN_ROOT, /var/lib/kiln)")
+      ->type_name("DIR");
+  p.global.snapshotter = environment_or(environment, "KILN_SNAPSHOTTER", "auto");
+  p.app
+      .add_option("--snapshotter", p.global.snapshotter,
+                  "How file trees are kept: auto, overlay, copy")
+      ->check(CLI::IsMember({"auto", "overlay", "copy"}));
+  p.global.oci_runtime = environment_or(environment, "KILN_OCI_RUNTIME", "crun");
+  p.app
+      .add_option("--oci-runtime", p.global.oci_runtime,
+                  "OCI runtime for RUN: crun, runc or a path")
+      ->type_name("PATH");
+  p.app.set_version_flag("--version", std::string("kiln ") + KILN_VERSION);
+}
+
+void add_resources(CLI::App& command, ResourceOptions& r) {
+  command.add_option("-m,--memory", r.memory, "Memory limit of each RUN")->type_name("BYTES");
+  command.add_option("--memory-swap", r.memory_swap, "Memory plus swap limit; -1: unlimited swap")
+      ->type_name("BYTES");
+  command.add_option("-c,--cpu-shares", r.cpu_shares, "CPU shares (relative weight)");
+  command.add_option("--cpu-quota", r.cpu_quota_us, "CPU time in a period, microseconds");
+  command.add_option("--cpu-period", r.cpu_period_us, "Length of the period, microseconds");
+  command.add_option("--cpuset-cpus", r.cpuset_cpus, "CPUs that RUN may use (0-3, 0,1)");
+  command.add_option("--cpuset-mems", r.cpuset_mems, "Memory nodes that RUN may use");
+  command.add_option("--shm-size", r.shm_size, "Size of /dev/shm (default 64m)")
+      ->type_name("BYTES");
+}
+
+// One value an option, as docker: `-t a -t b`, never `-t a b`.
+template <class T>
+CLI::Option* add_many(CLI::App& command, const std::string& names, T& values,
+                      const std::string& text) {
+  return command.add_option(names, values, text)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+}
+
+// Options that decide which graph a Dockerfile becomes: shared by build and debug dump-llb.
+void add_graph_options(CLI::App& command, BuildOptions& b) {
+  command.add_option("context", b.context, "PATH, or - for standard input");
+  command.add_option("-f,--file", b.file,
+                     "Dockerfile (default: PATH/Dockerfile; -: standard input)");
+  command.add_option("--target", b.target, "Stage to build (default: the last)");
+  add_many(command, "--build-arg", b.build_args,
+           "Build argument NAME=VALUE; NAME alone takes it from the environment");
+  add_many(command, "--build-context", b.build_contexts,
+           "Further context NAME=VALUE: a directory, docker-image://, oci-layout://");
+  add_many(command, "--label", b.labels, "Label of the image NAME=VALUE");
+  add_many(command, "--platform", b.platforms, "Platform of the result (default: the host's)")
+      ->delimiter(',');
+  command.add_option("--network", b.network, "Network of RUN: default, none, host");
+  add_many(command, "--add-host", b.add_hosts, "Entry of /etc/hosts in RUN, HOST:IP");
+  add_many(command, "--ulimit", b.ulimits, "Resource limit of RUN, NAME=SOFT[:HARD]");
+  command.add_flag("--no-cache", b.no_cache, "Run every step anew");
+  add_many(command, "--no-cache-filter", b.no_cache_filter, "Stages whose steps are run anew")
+      ->delimiter(',');
+  command.add_flag("--pull", b.pull, "Ask the registry for base images even if they are here");
+  command.add_option("--cgroup-parent", b.cgroup_parent, "Parent cgroup of RUN");
+  add_resources(command, b.resources);
+}
+
+void add_build(Parser& p, const Environment& environment) {
+  CLI::App& command =
+      *p.app.add_subcommand("build", "Build an image from a Dockerfile")->alias("b");
+  BuildOptions& b = p.build;
+  b.progress = environment_or(environment, "BUILDKIT_PROGRESS", "auto");
+  add_graph_options(command, b);
+  add_many(command, "-t,--tag", b.tags, "Name of the image, NAME[:TAG]");
+  add_many(command, "-o,--output", b.outputs,
+           "Where the result goes: type=image|oci|docker|local|tar|cacheonly,dest=…; DIR; - for a "
+           "tar on standard output");
+  add_many(command, "--secret", b.secrets,
+           "Secret for RUN --mount=type=secret: id=ID[,src=PATH|env=NAME]");
+  add_many(command, "--ssh", b.ssh, "SSH agent for RUN --mount=type=ssh: default or ID[=SOCKET]");
+  add_many(command, "--allow", b.allow, "Entitlement: network.host, security.insecure");
+  add_many(command, "--annotation", b.annotations, "Annotation of the manifest NAME=VALUE");
+  command.add_option(
+      "--llb", b.llb,
+      "Execute a pb.Definition from a file (-: standard input) instead of a Dockerfile");
+  command.add_option("--progress", b.progress, "auto, tty, plain, quiet, rawjson")
+      ->check(CLI::IsMember({"auto", "tty", "plain", "quiet", "none", "rawjson"}));
+  command.add_flag("-q,--quiet", b.quiet, "Print the image ID only");
+  command.add_option("--iidfile", b.iidfile, "Write the image ID to a file")->type_name("FILE");
+  command.add_option("--metadata-file", b.metadata_file, "Write what was built as JSON to a file")
+      ->type_name("FILE");
+  command.add_option("--max-parallel", b.max_parallel, "Steps that run at once (default 64)");
+  command.add_flag("--push", b.push, "Push the image to its registry");
+  command.add_flag("--load", b.load, "Put the image into the local store (the default)");
+  command.callback([&p] { p.chosen = p.build; });
+}
+
+void add_image_commands(Parser& p) {
+  CLI::App& images = *p.app.add_subcommand("images", "List images");
+  images.add_option("reference", p.images.references, "Only these names");
+  images.add_flag("-q,--quiet", p.images.quiet, "Image IDs only");
+  images.add_flag("--no-trunc", p.images.no_trunc, "Do not shorten IDs");
+  images.add_flag("--digests", p.images.digests, "Show manifest digests");
+  images.add_option("--format", p.images.format, "json, or table")
+      ->check(CLI::IsMember({"json", "table"}));
+  images.callback([&p] { p.chosen = p.images; });
+
+  CLI::App& import = *p.app.add_subcommand(
+      "import", "Make an image of one layer from a tar of a root file system");
+  import.add_option("file", p.import.file, "Tar, compressed or not; -: standard input")->required();
+  import.add_option("reference", p.import.reference, "Name of the image");
+  import.add_option("-m,--message", p.import.message, "Comment in the history");
+  add_many(import, "-c,--change", p.import.changes,
+           "Dockerfile instruction to apply to the config: CMD, ENV, …");
+  import.add_option("--platform", p.import.platform, "Platform of the files");
+  import.callback([&p] { p.chosen = p.import;
+});
+
+CLI::App& save = *p.app.add_subcommand("save", "Write images to an archive");
+save.add_option("reference", p.save.references, "Images")->required();
+save.add_option("-o,--output", p.save.output, "File (default: standard output)");
+save.add_option("--format", p.save.format, "docker or oci")
+    ->check(CLI::IsMember({"docker", "oci"}));
+save.callback([&p] { p.chosen = p.save; });
+
+CLI::App& load =
+    *p.app.add_subcommand("load", "Read images from an archive (docker save, OCI layout)");
+load.add_option("-i,--input", p.load.input, "File (default: standard input)");
+load.add_flag("-q,--quiet", p.load.quiet, "Say nothing");
+load.callback([&p] { p.chosen = p.load; });
+
+CLI::App& tag = *p.app.add_subcommand("tag", "Give an image another name");
+tag.add_option("source", p.tag.source, "Image")->required();
+tag.add_option("target", p.tag.target, "New name")->required();
+tag.callback([&p] { p.chosen = p.tag; });
+
+CLI::App& rmi = *p.app.add_subcommand("rmi", "Remove images");
+rmi.add_option("reference", p.rmi.references, "Images")->required();
+rmi.add_flag("-f,--force", p.rmi.force, "Also an image with several names");
+rmi.callback([&p] { p.chosen = p.rmi; });
+
+CLI::App& prune = *p.app.add_subcommand("prune", "Remove what no image and no cached step needs");
+prune.add_flag("-a,--all", p.prune.all, "Also the whole build cache");
+prune.add_flag("-f,--force", p.prune.force, "Accepted for docker's sake: kiln never asks");
+prune
+    .add_option("--keep-storage", p.prune.keep_storage,
+                "Build cache to keep, least recently used goes first")
+    ->type_name("BYTES");
+prune.add_option("--until", p.prune.until, "Only cache unused for this long (24h)")
+    ->type_name("DURATION");
+prune.callback([&p] { p.chosen = p.prune; });
+}  // namespace
+
+void add_debug(Parser& p) {
+  CLI::App& debug = *p.app.add_subcommand("debug", "Look at what kiln makes of a Dockerfile")
+                         ->require_subcommand(1);
+  CLI::App& dump =
+      *debug.add_subcommand("dump-llb", "Write the build graph as BuildKit's pb.Definition");
+  add_graph_options(dump, p.dump.build);
+  dump.add_option("--format", p.dump.format, "proto, json or dot")
+      ->check(CLI::IsMember({"proto", "json", "dot"}));
+  dump.add_option("-o,--output", p.dump.output, "File (default: standard output)");
+  dump.callback([&p] { p.chosen = p.dump; });
+  CLI::App& ast = *debug.add_subcommand("ast", "Write the parsed instructions as JSON");
+  ast.add_option("-f,--file", p.ast.file, "Dockerfile; -: standard input");
+  ast.callback([&p] { p.chosen = p.ast; });
+}
+
+// Globals may stand before or after the subcommand's name, so they are copied in once everything is
+// read.
+void set_globals(Command& command, const GlobalOptions& global) {
+  std::visit(
+      [&](auto& options) {
+        if constexpr (requires { options.global; }) options.global = global;
+        if constexpr (requires { options.build.global; }) options.build.global = global;
+      },
+      command);
+}
+
+std::string suggestion(const CLI::App& app, int argc, const char* const* argv) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  for (int i = 1; i < argc; ++i)
+    if (argv[i][0] != '-') return did_you_mean(argv[i], names);
+  return {};
+}
+
+}  // namespace kiln::cmd
+
+std::variant<Command, Usage> parse_args(int argc, const char* const* argv,
+                                        const Environment& environment) {
+  Parser p;
+  p.app.footer(kFooter);
+  p.app.require_subcommand(1);
+  p.app.fallthrough();
+  add_globals(p, environment);
+  add_build(p, environment);
+  add_image_commands(p);
+  add_debug(p);
+  for (CLI::App* command : p.app.get_subcommands({})) command->fallthrough();
+  try {
+    p.app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    std::ostringstream out, err;
+    (void)p.app.exit(success, out, err);
+    return Usage{out.str(), 0};
+  } catch (const CLI::ParseError& error) {
+    std::string text = "kiln: error: " + std::string(error.what());
+    if (p.app.get_subcommands().empty()) text += suggestion(p.app, argc, argv);
+    return Usage{
+        text + "\nhint: run 'kiln --help', or 'kiln COMMAND --help' for a command's options\n", 2};
+  }
+  set_globals(*p.chosen, p.global);
+  return *std::move(p.chosen);
+}
+
+}  // namespace kiln::cmd

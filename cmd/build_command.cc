@@ -1,0 +1,209 @@
+// `kiln build`: options, inputs, graph, solve, export (ARCHITECTURE.md 5).
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "cmd/build_inputs.h"
+#include "cmd/build_report.h"
+#include "cmd/commands.h"
+#include "cmd/config_resolver.h"
+#include "cmd/diagnostics.h"
+#include "cmd/outputs.h"
+#include "cmd/render.h"
+#include "cmd/run_inputs.h"
+#include "llb/codec.h"
+#include "solver/solver.h"
+
+namespace kiln::cmd {
+namespace {
+
+constexpr size_t kKeptLogs = 20;
+
+// What a build is made from: a Dockerfile's conversion, or a definition made elsewhere.
+struct Plan {
+  llb::Graph graph;
+  std::string image_config_json;
+  std::optional<int64_t> source_date_epoch;
+  Platform platform = Platform::host();
+  std::vector<BuildWarning> warnings;
+};
+
+class Build {
+ public:
+  Build(const BuildOptions& options, const Invocation& invocation)
+      : options_(options), invocation_(invocation) {}
+
+  CommandResult run() {
+    KILN_CMD_TRY(check_entitlements());
+    Result<OutputPlan> outputs = plan_outputs(options_);
+    if (!outputs) return usage_failure(outputs.error());
+    outputs_ = *std::move(outputs);
+    KILN_CMD_TRY_ASSIGN(engine_,
+                        Engine::open(options_.global, Need::kBuild, invocation_.search_path));
+    if (CommandResult read = read_inputs(); !read) return read;
+    start_display();
+    const Result<ExportReport> report = build();
+    renderer_->finish(report.has_value());
+    if (!report)
+      return tl::unexpected(Failure{report.error(), exit_code_of(report.error()),
+                                    inputs_.dockerfile, inputs_.filename});
+    if (!quiet())
+      (void)std::fputs(describe_warnings(warnings_).c_str(),
+                       stderr);  // nothing to do if stderr is gone
+    KILN_CMD_TRY(write_report(options_, *report, warnings_));
+    return {};
+  }
+
+ private:
+  bool quiet() const {
+    return options_.quiet || options_.progress == "quiet" || options_.progress == "none";
+  }
+
+  Status check_entitlements() const {
+    static const std::vector<std::string> kKnown = {"network.host", "security.insecure"};
+    for (const std::string& allowed : options_.allow)
+      if (std::find(kKnown.begin(), kKnown.end(), allowed) == kKnown.end())
+        return fail(Code::kInvalidArgument, "--allow " + quote(allowed) + ": unknown entitlement" +
+                                                did_you_mean(allowed, kKnown));
+    return {};
+  }
+  bool allows(const std::string& entitlement) const {
+    return std::find(options_.allow.begin(), options_.allow.end(), entitlement) !=
+           options_.allow.end();
+  }
+
+  CommandResult read_inputs() {
+    const RootLayout& layout = engine_->layout();
+    KILN_CMD_TRY(make_dirs(layout.stat_caches(), 0700));
+    KILN_CMD_TRY_ASSIGN(
+        inputs_, options_.llb.empty()
+                     ? read_build_inputs(options_, {layout.run(), layout.stat_caches()})
+                     : read_definition_inputs(options_, {layout.run(), layout.stat_caches()}));
+    Result<frontend::FrontendRequest> request =
+        make_request(options_, inputs_, invocation_.environment);
+    if (!request) return usage_failure(request.error());
+    request_ = *std::move(request);
+    Result<RunInputs> run_inputs = read_run_inputs(options_, invocation_.environment);
+    if (!run_inputs) return usage_failure(run_inputs.error());
+    run_inputs_ = *std::move(run_inputs);
+    return {};
+  }
+
+  void start_display() {
+    RenderOptions render;
+    render.mode = options_.quiet ? "quiet" : options_.progress;
+    render.is_terminal = ::isatty(STDERR_FILENO) == 1;
+    render.color = !invocation_.environment.contains("NO_COLOR");
+    if (const auto lines = invocation_.environment.find("BUILDKIT_TTY_LOG_LINES");
+        lines != invocation_.environment.end())
+      render.log_lines =
+          static_cast<int>(std::clamp<int64_t>(parse_int(lines->second).value_or(6), 0, 100));
+    renderer_ = make_renderer(render, stderr);
+    progress_ = make_log_keeper(engine_->layout().logs(), kKeptLogs, *renderer_);
+  }
+
+  OpsEnvironment operations() {
+    OpsEnvironment ops;
+    const RootLayout& layout = engine_->layout();
+    ops.snapshotter = &engine_->snapshots();
+    ops.content = &engine_->content();
+    ops.lease = &engine_->lease();
+    ops.executor = &engine_->executor();
+    ops.images = image_sources(*engine_, inputs_.layouts, invocation_.environment);
+    ops.contexts = inputs_.local;
+    ops.secrets = run_inputs_.secrets;
+    ops.ssh_sockets = run_inputs_.ssh_sockets;
+    ops.cache_mount_directory = layout.cache_mounts();
+    ops.scratch = layout.run();
+    ops.search_path = invocation_.search_path;
+    ops.add_hosts = request_.extra_hosts;
+    ops.resources = request_.resources;
+    ops.ulimits = request_.ulimits;
+    if (allows("network.host") || request_.network == llb::NetMode::kHost)
+      ops.host_network = HostNetwork::kAllowed;
+    if (allows("security.insecure")) ops.insecure_steps = InsecureSteps::kAllowed;
+    ops.pack_targets = outputs_.pack_targets;
+    ops.layer_compression = outputs_.compression;
+    ops.source_date_epoch = plan_.source_date_epoch;
+    ops.platform = plan_.platform;
+    return ops;
+  }
+
+  Status make_plan() {
+    if (!options_.llb.empty()) {
+      KILN_TRY_ASSIGN(plan_.graph, llb::unmarshal_definition(inputs_.dockerfile));
+      if (request_.platform) plan_.platform = *request_.platform;
+      plan_.image_config_json = "{\"config\":{}}";
+      inputs_.dockerfile.clear();  // it is no text to quote errors from
+      return {};
+    }
+    const ImageSources sources = image_sources(*engine_, inputs_.layouts, invocation_.environment);
+    ConfigResolver resolver(sources, *progress_);
+    KILN_TRY_ASSIGN(frontend::FrontendResult converted,
+                    frontend::dockerfile_to_llb(request_, resolver, invocation_.stop));
+    plan_.graph = std::move(converted.graph);
+    plan_.image_config_json = std::move(converted.image_config_json);
+    plan_.source_date_epoch = converted.source_date_epoch;
+    plan_.platform = converted.platform;
+    warnings_ = std::move(converted.warnings);
+    for (const BuildWarning& warning : warnings_) progress_->on_event(warning);
+    return {};
+  }
+
+  Result<ExportReport> build() {
+    KILN_TRY(make_plan());
+    const OpsEnvironment ops = operations();
+    Solver solver({make_ops(ops), make_loader(ops), &engine_->workers()});
+    SolveOptions solve;
+    solve.max_parallel = options_.max_parallel;
+    solve.caches = {&engine_->cache()};
+    KILN_TRY_ASSIGN(const Solution solution,
+                    solver.solve(plan_.graph, solve, *progress_, invocation_.stop));
+    ExportInput input;
+    if (!solution.targets.empty()) {
+      KILN_TRY_ASSIGN(TreeRef * tree, as_tree(*solution.targets.front()));
+      KILN_TRY_ASSIGN(input.root, tree->snapshot(invocation_.stop));
+    }
+    input.image_config_json = plan_.image_config_json;
+    input.platform = plan_.platform;
+    input.source_date_epoch = plan_.source_date_epoch;
+    return export_all(input);
+  }
+
+  Result<ExportReport> export_all(const ExportInput& input) {
+    ExportContext context{engine_->snapshots(), engine_->content(),      engine_->images(),
+                          engine_->lease(),     engine_->layout().run(), *progress_};
+    ExportReport merged;
+    for (const std::unique_ptr<Exporter>& exporter : outputs_.exporters) {
+      KILN_TRY_ASSIGN(ExportReport report, exporter->run(input, context, invocation_.stop));
+      if (report.image && !merged.image) merged.image = report.image;
+      if (report.config && !merged.config) merged.config = report.config;
+      for (std::string& name : report.names)
+        if (std::find(merged.names.begin(), merged.names.end(), name) == merged.names.end())
+          merged.names.push_back(std::move(name));
+    }
+    if (outputs_.exporters.empty()) KILN_TRY(engine_->snapshots().sync());
+    return merged;
+  }
+
+  const BuildOptions& options_;
+  const Invocation& invocation_;
+  OutputPlan outputs_;
+  std::unique_ptr<Engine> engine_;
+  BuildInputs inputs_;
+  frontend::FrontendRequest request_;
+  RunInputs run_inputs_;
+  std::unique_ptr<Renderer> renderer_;
+  std::unique_ptr<ProgressSink> progress_;
+  Plan plan_;
+  std::vector<BuildWarning> warnings_;
+};
+
+}  // namespace
+
+CommandResult run_build(const BuildOptions& options, const Invocation& invocation) {
+  return Build(options, invocation).run();
+}
+
+}  // namespace kiln::cmd

@@ -1,0 +1,53 @@
+#include "cmd/build_report.h"
+
+#include <cstdio>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/strings.h"
+
+namespace kiln::cmd {
+namespace {
+
+Json metadata(const ExportReport& report, std::span<const BuildWarning> warnings) {
+  Json json = Json::object();
+  if (report.config) json.set("containerimage.config.digest", report.config->to_string());
+  if (report.image) {
+    json.set("containerimage.descriptor", oci::to_json(*report.image));
+    json.set("containerimage.digest", report.image->digest.to_string());
+  }
+  if (!report.names.empty()) json.set("image.name", join(report.names, ","));
+  if (!warnings.empty()) {
+    Json list = Json::array();
+    for (const BuildWarning& warning : warnings) {
+      Json item = Json::object();
+      item.set("rule", warning.rule);
+      item.set("message", warning.message);
+      item.set("line", warning.where.first_line);
+      list.push_back(std::move(item));
+    }
+    json.set("buildx.build.warnings", std::move(list));
+  }
+  return json;
+}
+
+Status write_whole(const std::string& path, std::string_view text) {
+  KILN_TRY_ASSIGN(AtomicFile file, AtomicFile::create(path));
+  KILN_TRY(file.write(text));
+  return file.commit();
+}
+
+}  // namespace
+
+Status write_report(const BuildOptions& options, const ExportReport& report,
+                    std::span<const BuildWarning> warnings) {
+  if (!options.iidfile.empty() && report.config)
+    KILN_TRY(write_whole(options.iidfile, report.config->to_string()));
+  if (!options.metadata_file.empty())
+    KILN_TRY(write_whole(options.metadata_file, metadata(report, warnings).dump_pretty() + "\n"));
+  if (options.quiet && report.config && std::printf("%s\n", report.config->to_string().c_str()) < 0)
+    return fail_errno("write", "standard output");
+  return {};
+}
+
+}  // namespace kiln::cmd

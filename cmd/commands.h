@@ -1,0 +1,57 @@
+// The commands. Each takes its options and returns the exit status; what goes wrong is an Error
+// that main prints. stdout is for results, stderr for people.
+#pragma once
+
+#include "cmd/args.h"
+#include "cmd/engine.h"
+
+#include <optional>
+#include <stop_token>
+#include <string>
+
+namespace kiln::cmd {
+
+/// An error with what main needs to show it.
+struct Failure {
+  Error error;
+  int exit_code = 1;
+  std::string source, source_name;  // the Dockerfile, if it was read
+};
+using CommandResult = tl::expected<void, Failure>;
+
+/// What every command gets from main.
+struct Invocation {
+  const Environment& environment;
+  std::string search_path;  // PATH
+  std::stop_token stop;     // Ctrl-C
+};
+
+CommandResult run_build(const BuildOptions& options, const Invocation& invocation);
+CommandResult run_dump_llb(const DumpLlbOptions& options, const Invocation& invocation);
+CommandResult run_ast(const AstOptions& options, const Invocation& invocation);
+CommandResult run_images(const ImagesOptions& options, const Invocation& invocation);
+CommandResult run_import(const ImportOptions& options, const Invocation& invocation);
+CommandResult run_save(const SaveOptions& options, const Invocation& invocation);
+CommandResult run_load(const LoadOptions& options, const Invocation& invocation);
+CommandResult run_tag(const TagOptions& options, const Invocation& invocation);
+CommandResult run_rmi(const RmiOptions& options, const Invocation& invocation);
+CommandResult run_prune(const PruneOptions& options, const Invocation& invocation);
+
+/// Wrong usage: exit status 2.
+tl::unexpected<Failure> usage_failure(const Error& error);
+/// The exit status follows the error's code.
+tl::unexpected<Failure> failure(const Error& error);
+
+}  // namespace kiln::cmd
+
+#define KILN_CMD_TRY(expr)                               \
+  do {                                                   \
+    if (auto kiln_status_ = (expr); !kiln_status_)       \
+      return ::kiln::cmd::failure(kiln_status_.error()); \
+  } while (0)
+#define KILN_CMD_TRY_ASSIGN(decl, ...) \
+  KILN_CMD_TRY_ASSIGN2(KILN_CAT(kiln_r_, __COUNTER__), decl, __VA_ARGS__)
+#define KILN_CMD_TRY_ASSIGN2(r, decl, ...)        \
+  auto r = (__VA_ARGS__);                         \
+  if (!r) return ::kiln::cmd::failure(r.error()); \
+  decl = *std::move(r)

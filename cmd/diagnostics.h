@@ -1,0 +1,23 @@
+// The one place that prints errors and warnings for people (STYLE.md, "Errors").
+#pragma once
+
+#include "base/progress.h"
+#include "base/result.h"
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace kiln::cmd {
+
+/// "kiln: error: Dockerfile:7: …", the lines around, the hint. `source` is the Dockerfile's text,
+/// "" if there is none.
+std::string describe_error(const Error& error, std::string_view source,
+                           const std::string& source_name);
+/// "N warnings found:" and one line each; "" for none.
+std::string describe_warnings(std::span<const BuildWarning> warnings);
+
+/// 1 build failed, 2 wrong usage, 3 kiln or its environment failed, 130 interrupted.
+int exit_code_of(const Error& error);
+
+}  // namespace kiln::cmd

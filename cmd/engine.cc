@@ -1,0 +1,106 @@
+#include "cmd/engine.h"
+
+#include <unistd.h>
+
+#include <mutex>
+
+#include "base/fs.h"
+#include "base/strings.h"
+#include "snapshotter/mount.h"
+
+namespace kiln::cmd {
+namespace {
+
+constexpr int64_t kRootVersion = 1;
+constexpr size_t kMaxThreads = 512;  // they wait: for processes, sockets, other vertices
+
+// Made on the first run: a build without RUN needs neither a runtime nor pasta.
+class LazyExecutor : public Executor {
+ public:
+  explicit LazyExecutor(ExecutorConfig config) : config_(std::move(config)) {}
+  Result<ExitInfo> run(const ExecRequest& request, std::stop_token stop) override {
+    KILN_TRY_ASSIGN(Executor * executor, made());
+    return executor->run(request, stop);
+  }
+
+ private:
+  Result<Executor*> made() {
+    const std::lock_guard hold(mutex_);
+    if (!executor_) {
+      KILN_TRY_ASSIGN(executor_, make_oci_executor(config_));
+    }
+    return executor_.get();
+  }
+  ExecutorConfig config_;
+  std::mutex mutex_;  // executor_
+  std::unique_ptr<Executor> executor_;
+};
+
+Status check_version(const std::string& root) {
+  const std::string file = root + "/version";
+  KILN_TRY_ASSIGN(const bool there, exists(file));
+  if (!there) {
+    KILN_TRY_ASSIGN(AtomicFile fresh, AtomicFile::create(file));
+    KILN_TRY(fresh.write(std::to_string(kRootVersion) + "\n"));
+    return fresh.commit();
+  }
+  KILN_TRY_ASSIGN(const std::string text, read_file(file, 64));
+  const Result<int64_t> version = parse_int(trim(text));
+  if (!version)
+    return tl::unexpected(Error(Code::kDataLoss, "\"" + file + "\" does not hold a version number")
+                              .hint("is this a kiln root? set KILN_ROOT or --root"));
+  if (*version > kRootVersion)
+    return tl::unexpected(Error(Code::kFailedPrecondition,
+                                "the root \"" + root + "\" has format " + std::to_string(*version) +
+                                    ", this kiln reads up to " + std::to_string(kRootVersion))
+                              .hint("use a newer kiln, or another root with --root"));
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::open(const GlobalOptions& options, Need need,
+                                             const std::string& search_path) {
+  KILN_CHECK(!options.root.empty());
+  if (need == Need::kBuild) {
+    if (Status entered = enter_private_mount_namespace(); !entered)
+      return tl::unexpected(entered.error()
+                                .wrap("enter a mount namespace")
+                                .hint("run kiln as root; builds without root are not there yet"));
+  }
+  std::unique_ptr<Engine> engine(new Engine(options.root));  // NOLINT: the constructor is private
+  KILN_TRY(make_dirs(engine->layout_.run()));
+  KILN_TRY(check_version(options.root));
+  KILN_TRY(engine->open_stores());
+  if (need == Need::kBuild) KILN_TRY(engine->open_build(options, search_path));
+  return engine;
+}
+
+Status Engine::open_stores() {
+  KILN_TRY_ASSIGN(database_, Database::open(layout_.database()));
+  KILN_TRY_ASSIGN(leases_, oci::Leases::open(*database_, layout_.run() + "/leases"));
+  KILN_TRY_ASSIGN(lease_, leases_->acquire());
+  KILN_TRY_ASSIGN(content_, oci::LocalContentStore::open(*database_, *leases_, layout_.content()));
+  KILN_TRY_ASSIGN(images_, oci::ImageStore::open(*database_));
+  KILN_TRY_ASSIGN(cache_, LocalCacheStore::open(*database_, *lease_, layout_.run() + "/keys"));
+  return {};
+}
+
+Status Engine::open_build(const GlobalOptions& options, const std::string& search_path) {
+  SnapshotterConfig snapshots;
+  snapshots.database = database_.get();
+  snapshots.leases = leases_.get();
+  snapshots.content = content_.get();
+  snapshots.directory = layout_.snapshots();
+  snapshots.scratch = layout_.run();
+  KILN_TRY_ASSIGN(snapshots_, make_snapshotter(snapshots, options.snapshotter));
+  ExecutorConfig executor;
+  executor.runtime = options.oci_runtime;
+  executor.run_directory = layout_.run() + "/bundles";
+  executor.search_path = search_path;
+  executor_ = std::make_unique<LazyExecutor>(std::move(executor));
+  workers_ = std::make_unique<WorkerPool>(kMaxThreads);
+  return {};
+}
+
+}  // namespace kiln::cmd

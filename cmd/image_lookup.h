@@ -1,0 +1,25 @@
+// Images as the user names them: reference, image ID, or a prefix of one.
+#pragma once
+
+#include "cmd/engine.h"
+#include "oci/image.h"
+
+#include <string>
+
+namespace kiln::cmd {
+
+/// kNotFound with did-you-mean over the stored names.
+Result<oci::StoredImage> find_image(Engine& engine, const std::string& text);
+
+struct ImageFacts {
+  oci::Descriptor manifest;  // of the host's platform, for an index
+  Digest config;             // image ID
+  Json config_json;
+  uint64_t size_bytes = 0;  // of config and (compressed) layers
+};
+Result<ImageFacts> image_facts(Engine& engine, const oci::Descriptor& image);
+
+/// "5 minutes ago", as docker says it.
+std::string ago(std::chrono::nanoseconds age);
+
+}  // namespace kiln::cmd

@@ -1,0 +1,90 @@
+// What the command line asked for, as values. args.h fills them in; the commands read them. CLI.md
+// B.1.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace kiln::cmd {
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+struct GlobalOptions {
+  std::string root;         // --root, $KILN_ROOT, or the default
+  std::string snapshotter;  // --snapshotter auto|overlay|copy
+  std::string oci_runtime;  // --oci-runtime
+};
+
+struct ResourceOptions {
+  std::string memory, memory_swap, shm_size, cpuset_cpus, cpuset_mems;
+  uint64_t cpu_shares = 0;
+  int64_t cpu_quota_us = 0;
+  uint64_t cpu_period_us = 0;
+};
+
+struct BuildOptions {
+  GlobalOptions global;
+  std::string context;  // PATH, "-"
+  std::string file;     // -f; "" : Dockerfile in the context
+  std::string llb;      // --llb: a pb.Definition instead of a Dockerfile; "-": stdin
+  std::vector<std::string> tags, outputs, platforms, build_args, labels, build_contexts, secrets,
+      ssh, add_hosts, ulimits, allow, no_cache_filter, annotations;
+  std::string target, network = "default", progress, iidfile, metadata_file, cgroup_parent;
+  bool no_cache = false, pull = false, quiet = false, push = false, load = false;
+  size_t max_parallel = 0;
+  ResourceOptions resources;
+};
+
+struct ImagesOptions {
+  GlobalOptions global;
+  std::vector<std::string> references;
+  bool quiet = false, no_trunc = false, digests = false;
+  std::string format;
+};
+struct ImportOptions {
+  GlobalOptions global;
+  std::string file, reference, message;
+  std::vector<std::string> changes;
+  std::string platform;
+};
+struct SaveOptions {
+  GlobalOptions global;
+  std::vector<std::string> references;
+  std::string output, format = "docker";
+};
+struct LoadOptions {
+  GlobalOptions global;
+  std::string input;
+  bool quiet = false;
+};
+struct TagOptions {
+  GlobalOptions global;
+  std::string source, target;
+};
+struct RmiOptions {
+  GlobalOptions global;
+  std::vector<std::string> references;
+  bool force = false;
+};
+struct PruneOptions {
+  GlobalOptions global;
+  bool all = false, force = false;
+  std::string keep_storage, until;
+};
+struct DumpLlbOptions {
+  BuildOptions build;
+  std::string format = "proto";
+  std::string output;
+};
+struct AstOptions {
+  std::string file = "Dockerfile";
+};
+
+using Command = std::variant<BuildOptions, ImagesOptions, ImportOptions, SaveOptions, LoadOptions,
+                             TagOptions, RmiOptions, PruneOptions, DumpLlbOptions, AstOptions>;
+
+}  // namespace kiln::cmd

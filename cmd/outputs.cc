@@ -1,0 +1,253 @@
+#include "cmd/outputs.h"
+
+#include <functional>
+#include <map>
+
+#include "base/strings.h"
+
+namespace kiln::cmd {
+namespace {
+
+struct OutputSpec {
+  std::string type;
+  std::map<std::string, std::string> attrs;
+};
+
+Result<OutputSpec> parse_output(const std::string& text) {
+  OutputSpec spec;
+  KILN_TRY_ASSIGN(const std::vector<std::string> fields, parse_csv(text));
+  if (fields.size() == 1 && fields[0].find('=') == std::string::npos) {
+    spec.type = fields[0] == "-" ? "tar" : "local";
+    spec.attrs["dest"] = fields[0];
+    return spec;
+  }
+  for (const std::string& field : fields) {
+    const size_t equals = field.find('=');
+    if (equals == std::string::npos)
+      return fail(Code::kInvalidArgument,
+                  "output " + quote(text) + ": " + quote(field) + " is not KEY=VALUE");
+    const std::string key = to_lower(trim(std::string_view(field).substr(0, equals)));
+    std::string value = field.substr(equals + 1);
+    if (key == "type")
+      spec.type = value;
+    else if (!spec.attrs.emplace(key, std::move(value)).second)
+      return fail(Code::kInvalidArgument,
+                  "output " + quote(text) + ": " + quote(key) + " is given twice");
+  }
+  if (spec.type.empty())
+    return tl::unexpected(Error(Code::kInvalidArgument, "output " + quote(text) + " has no type")
+                              .hint("type is one of image, oci, docker, local, tar, cacheonly"));
+  return spec;
+}
+
+const std::vector<std::string>& known_types() {
+  static const std::vector<std::string> kTypes = {"image", "oci",       "docker",  "local",
+                                                  "tar",   "cacheonly", "registry"};
+  return kTypes;
+}
+
+Result<bool> parse_bool(std::string_view key, const std::string& value) {
+  const std::string lower = to_lower(value);
+  if (lower.empty() || lower == "true" || lower == "1" || lower == "t") return true;
+  if (lower == "false" || lower == "0" || lower == "f") return false;
+  return fail(Code::kInvalidArgument,
+              std::string(key) + "=" + quote(value) + ": expected true or false");
+}
+
+// Takes what it knows out of `attrs`; what is left afterwards is unknown.
+class Attributes {
+ public:
+  explicit Attributes(OutputSpec& spec) : spec_(spec) {}
+  std::optional<std::string> take(const std::string& key) {
+    asked_.push_back(key);
+    const auto it = spec_.attrs.find(key);
+    if (it == spec_.attrs.end()) return std::nullopt;
+    std::string value = std::move(it->second);
+    spec_.attrs.erase(it);
+    return value;
+  }
+  Result<bool> take_bool(const std::string& key, const char* otherwise) {
+    return parse_bool(key, take(key).value_or(otherwise));
+  }
+  Status refuse_rest() const {
+    static const std::vector<std::string> kLater = {"push",
+                                                    "push-by-digest",
+                                                    "name-canonical",
+                                                    "registry.insecure",
+                                                    "unpack",
+                                                    "store",
+                                                    "force-compression",
+                                                    "rewrite-timestamp",
+                                                    "oci-artifact",
+                                                    "prefer-nondist-layers",
+                                                    "attestation-inline",
+                                                    "compatibility-version",
+                                                    "platform-split",
+                                                    "mode",
+                                                    "context",
+                                                    "dangling-name-prefix",
+                                                    "source-date-epoch"};
+    for (const auto& [key, value] : spec_.attrs) {
+      for (const std::string& later : kLater)
+        if (key == later)
+          return fail(Code::kUnimplemented, "output type=" + spec_.type + ": option " + quote(key) +
+                                                " is not supported yet");
+      return fail(Code::kInvalidArgument, "output type=" + spec_.type + ": unknown option " +
+                                              quote(key) + did_you_mean(key, asked_));
+    }
+    return {};
+  }
+
+ private:
+  OutputSpec& spec_;
+  std::vector<std::string> asked_;
+};
+
+Result<std::vector<oci::Reference>> parse_names(const std::vector<std::string>& texts) {
+  std::vector<oci::Reference> names;
+  for (const std::string& text : texts) {
+    Result<oci::Reference> name = oci::Reference::parse(text);
+    if (!name) return tl::unexpected(name.error().wrap("tag " + quote(text)));
+    if (name->digest)
+      return fail(Code::kInvalidArgument,
+                  "tag " + quote(text) + ": a name for a result cannot have a digest");
+    names.push_back(*std::move(name));
+  }
+  return names;
+}
+
+Result<ImageExportOptions> image_options(Attributes& attributes, const BuildOptions& options) {
+  ImageExportOptions image;
+  std::vector<std::string> names = options.tags;
+  if (const auto name = attributes.take("name"); name && !name->empty()) names = split(*name, ',');
+  KILN_TRY_ASSIGN(image.names, parse_names(names));
+  if (const auto compression = attributes.take("compression")) {
+    KILN_TRY_ASSIGN(image.compression.type, oci::parse_compression(*compression));
+  }
+  if (const auto level = attributes.take("compression-level")) {
+    const Result<int64_t> value = parse_int(*level);
+    if (!value || *value < 0 || *value > 22)
+      return fail(Code::kInvalidArgument,
+                  "compression-level=" + quote(*level) + ": expected 0 to 22");
+    image.compression.level = static_cast<int>(*value);
+  }
+  KILN_TRY_ASSIGN(const bool oci_types, attributes.take_bool("oci-mediatypes", "true"));
+  image.docker_media_types = !oci_types;
+  for (const std::string& annotation : options.annotations) {
+    const size_t equals = annotation.find('=');
+    if (equals == std::string::npos)
+      return fail(Code::kInvalidArgument, "annotation " + quote(annotation) + " is not KEY=VALUE");
+    image.annotations[annotation.substr(0, equals)] = annotation.substr(equals + 1);
+  }
+  return image;
+}
+
+Result<std::string> need_dest(Attributes& attributes, const std::string& type) {
+  std::optional<std::string> dest = attributes.take("dest");
+  if (!dest || dest->empty())
+    return tl::unexpected(Error(Code::kInvalidArgument, "output type=" + type + " needs dest=")
+                              .hint("dest=FILE, or dest=- for standard output"));
+  return *std::move(dest);
+}
+
+struct Planner {
+  OutputPlan plan;
+  std::vector<std::string> destinations;
+  bool all_layers = true, compression_set = false;
+
+  Status claim(const std::string& dest) {
+    for (const std::string& other : destinations)
+      if (other == dest) return fail(Code::kInvalidArgument, "two outputs go to " + quote(dest));
+    destinations.push_back(dest);
+    if (dest == "-") plan.writes_to_stdout = true;
+    return {};
+  }
+  void uses_layers(const oci::CompressionOptions& compression) {
+    if (!compression_set) plan.compression = compression;
+    compression_set = true;
+    plan.makes_image = true;
+  }
+};
+
+Status add_archive(Planner& planner, OutputSpec& spec, const BuildOptions& options) {
+  Attributes attributes(spec);
+  ArchiveExportOptions archive;
+  archive.format = spec.type == "oci" ? ArchiveFormat::kOci : ArchiveFormat::kDocker;
+  KILN_TRY_ASSIGN(archive.image, image_options(attributes, options));
+  KILN_TRY_ASSIGN(archive.destination, need_dest(attributes, spec.type));
+  KILN_TRY_ASSIGN(const bool tar, attributes.take_bool("tar", "true"));
+  archive.as_directory = !tar;
+  if (archive.as_directory && archive.format == ArchiveFormat::kDocker)
+    return fail(Code::kUnimplemented,
+                "output type=docker,tar=false is not supported: use type=oci,tar=false");
+  KILN_TRY(attributes.refuse_rest());
+  KILN_TRY(planner.claim(archive.destination));
+  planner.uses_layers(archive.image.compression);
+  planner.plan.exporters.push_back(make_archive_exporter(std::move(archive)));
+  return {};
+}
+
+Status add_image(Planner& planner, OutputSpec& spec, const BuildOptions& options) {
+  Attributes attributes(spec);
+  KILN_TRY_ASSIGN(ImageExportOptions image, image_options(attributes, options));
+  KILN_TRY(attributes.refuse_rest());
+  planner.uses_layers(image.compression);
+  planner.plan.exporters.push_back(make_image_exporter(std::move(image)));
+  return {};
+}
+
+Status add_files(Planner& planner, OutputSpec& spec) {
+  Attributes attributes(spec);
+  planner.all_layers = false;
+  if (spec.type == "local") {
+    KILN_TRY_ASSIGN(std::string dest, need_dest(attributes, spec.type));
+    KILN_TRY(attributes.refuse_rest());
+    if (dest == "-")
+      return fail(Code::kInvalidArgument,
+                  "output type=local cannot go to standard output: use type=tar,dest=-");
+    KILN_TRY(planner.claim(dest));
+    planner.plan.exporters.push_back(make_directory_exporter(std::move(dest)));
+    return {};
+  }
+  std::string dest = attributes.take("dest").value_or("-");
+  KILN_TRY(attributes.refuse_rest());
+  KILN_TRY(planner.claim(dest));
+  planner.plan.exporters.push_back(make_tar_exporter(std::move(dest), 1));
+  return {};
+}
+
+Status add_output(Planner& planner, OutputSpec spec, const BuildOptions& options) {
+  if (spec.type == "image") return add_image(planner, spec, options);
+  if (spec.type == "docker" && !spec.attrs.contains("dest"))
+    return add_image(planner, spec, options);  // --load
+  if (spec.type == "oci" || spec.type == "docker") return add_archive(planner, spec, options);
+  if (spec.type == "local" || spec.type == "tar") return add_files(planner, spec);
+  if (spec.type == "cacheonly") {
+    planner.all_layers = false;
+    return Attributes(spec).refuse_rest();
+  }
+  if (spec.type == "registry")
+    return tl::unexpected(Error(Code::kUnimplemented, "output type=registry is not supported yet")
+                              .hint("write an archive with -o type=oci,dest=FILE and push that"));
+  return fail(Code::kInvalidArgument,
+              "unknown output type " + quote(spec.type) + did_you_mean(spec.type, known_types()));
+}
+
+}  // namespace
+
+Result<OutputPlan> plan_outputs(const BuildOptions& options) {
+  if (options.push)
+    return tl::unexpected(Error(Code::kUnimplemented, "--push is not supported yet")
+                              .hint("write an archive with -o type=oci,dest=FILE and push that"));
+  Planner planner;
+  std::vector<std::string> outputs = options.outputs;
+  if (outputs.empty() || options.load) outputs.emplace_back("type=image");
+  for (const std::string& output : outputs) {
+    KILN_TRY_ASSIGN(OutputSpec spec, parse_output(output));
+    KILN_TRY(add_output(planner, std::move(spec), options));
+  }
+  if (planner.all_layers && planner.plan.makes_image) planner.plan.pack_targets = PackTargets::kYes;
+  return std::move(planner.plan);
+}
+
+}  // namespace kiln::cmd

@@ -1,0 +1,106 @@
+// `kiln prune`: cache records by age or size, then the trees and blobs that nothing names any more.
+// Safe beside running builds: see oci/lease.h.
+#include <cstdio>
+
+#include "base/strings.h"
+#include "cache/prune.h"
+#include "cmd/commands.h"
+#include "cmd/image_lookup.h"
+
+namespace kiln::cmd {
+namespace {
+
+class Pruner {
+ public:
+  Pruner(Engine& engine, const PruneOptions& options) : engine_(engine), options_(options) {}
+
+  Result<uint64_t> run() {
+    // Read before anything is listed: whatever a build made that ends meanwhile carries a number at
+    // or above it.
+    KILN_TRY(engine_.database().write([&]() -> Status {
+      KILN_TRY_ASSIGN(before_, engine_.leases().oldest_live());
+      return {};
+    }));
+    KILN_TRY(drop_dangling_images());
+    KILN_TRY(drop_records());
+    KILN_TRY_ASSIGN(const uint64_t trees, remove_trees());
+    KILN_TRY_ASSIGN(const uint64_t blobs, remove_blobs());
+    return trees + blobs;
+  }
+
+ private:
+  Status drop_dangling_images() {
+    KILN_TRY_ASSIGN(const std::vector<oci::StoredImage> images, engine_.images().list());
+    for (const oci::StoredImage& image : images)
+      if (image.name.empty()) KILN_TRY(engine_.images().remove(image.descriptor.digest));
+    return {};
+  }
+
+  // The cache is kept unless the user said what of it may go.
+  Status drop_records() {
+    if (!options_.all && options_.keep_storage.empty() && options_.until.empty()) return {};
+    kiln::PruneOptions limits;
+    limits.now = Clock::system().now();
+    if (!options_.keep_storage.empty()) {
+      KILN_TRY_ASSIGN(limits.keep_bytes, parse_ram_bytes(options_.keep_storage));
+    }
+    if (!options_.until.empty()) {
+      KILN_TRY_ASSIGN(limits.unused_for, parse_duration(options_.until));
+    }
+    KILN_TRY_ASSIGN(const std::vector<StoredRecord> stored, engine_.cache().list());
+    std::vector<PruneRecord> records;
+    for (const StoredRecord& record : stored)
+      records.push_back({record.key, record.result.local_ref, record.last_used});
+    KILN_TRY_ASSIGN(const std::vector<SnapshotId> ids, engine_.snapshots().list());
+    std::vector<StoredTree> trees;
+    for (const SnapshotId& id : ids) {
+      const Result<SnapshotFacts> facts = engine_.snapshots().facts(id);
+      if (facts)
+        trees.push_back({id.value, facts->parent ? facts->parent->value : "", facts->size_bytes});
+    }
+    const PrunePlan plan = plan_prune(records, trees, limits);
+    return engine_.cache().remove(plan.victims, before_);
+  }
+
+  Result<uint64_t> remove_trees() {
+    KILN_TRY_ASSIGN(const std::vector<StoredRecord> stored, engine_.cache().list());
+    std::vector<SnapshotId> keep;
+    for (const StoredRecord& record : stored)
+      if (!record.result.local_ref.empty()) keep.push_back({record.result.local_ref});
+    return engine_.snapshots().remove_unreferenced(keep, before_);
+  }
+
+  Result<uint64_t> remove_blobs() {
+    std::vector<Digest> keep;
+    KILN_TRY_ASSIGN(const std::vector<oci::StoredImage> images, engine_.images().list());
+    for (const oci::StoredImage& image : images) {
+      KILN_TRY_ASSIGN(const std::vector<Digest> blobs,
+                      oci::reachable_blobs(engine_.content(), image.descriptor));
+      keep.insert(keep.end(), blobs.begin(), blobs.end());
+    }
+    KILN_TRY_ASSIGN(const std::vector<SnapshotId> ids, engine_.snapshots().list());
+    for (const SnapshotId& id : ids) {
+      const Result<SnapshotFacts> facts = engine_.snapshots().facts(id);
+      if (!facts) continue;  // removed by another pruner meanwhile
+      for (const oci::LayerBlob& blob : facts->blobs) keep.push_back(blob.descriptor.digest);
+    }
+    return engine_.content().remove_unreferenced(keep, before_);
+  }
+
+  Engine& engine_;
+  const PruneOptions& options_;
+  uint64_t before_ = 0;
+};
+
+}  // namespace
+
+CommandResult run_prune(const PruneOptions& options, const Invocation& invocation) {
+  KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
+                      Engine::open(options.global, Need::kBuild, invocation.search_path));
+  KILN_CMD_TRY_ASSIGN(const uint64_t freed, Pruner(*engine, options).run());
+  (void)std::printf("Total reclaimed space: %s\n",
+                    human_bytes(freed).c_str());  // a closed stdout shows in the shell, not here
+  return {};
+}
+
+}  // namespace kiln::cmd

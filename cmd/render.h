@@ -1,0 +1,49 @@
+// How progress is shown: each renderer is a pure consumer of events (CLI.md B.4). All are
+// thread-safe.
+#pragma once
+
+#include "base/progress.h"
+#include "base/result.h"
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kiln::cmd {
+
+class Renderer : public ProgressSink {
+ public:
+  /// Ends the display: the last state is shown, the terminal is as it was. Later events are
+  /// dropped.
+  virtual void finish(bool succeeded) noexcept = 0;
+};
+
+struct RenderOptions {
+  std::string mode = "auto";  // auto, tty, plain, quiet, none, rawjson
+  bool is_terminal = false;   // of standard error
+  bool color = true;
+  int log_lines = 6;  // of each running step, on a terminal
+};
+/// Writes to `err` (rawjson too).
+std::unique_ptr<Renderer> make_renderer(const RenderOptions& options, std::FILE* err);
+
+/// One line a fact, numbered by step: "#5 [build 2/4] RUN make", "#5 0.231 …", "#5 DONE 1.2s".
+std::unique_ptr<Renderer> make_plain_renderer(std::FILE* err);
+/// A live view that is redrawn in place.
+std::unique_ptr<Renderer> make_tty_renderer(std::FILE* err, int log_lines, bool color);
+/// BuildKit's SolveStatus as JSON lines.
+std::unique_ptr<Renderer> make_rawjson_renderer(std::FILE* err);
+/// Shows nothing until a step fails, then that step's last output.
+std::unique_ptr<Renderer> make_quiet_renderer(std::FILE* err);
+
+/// The last `limit` lines of a step's output, framed, for a step that failed.
+std::string failed_step_block(const std::string& name, const std::vector<std::string>& lines);
+
+/// Passes events on and keeps the whole output of every step in a file of its own, in a directory
+/// for this build below `logs` that is made on the first output; see make_build_log_directory().
+std::unique_ptr<ProgressSink> make_log_keeper(std::string logs, size_t keep, ProgressSink& next);
+/// A fresh directory below `logs` for one build; the oldest are removed so that `keep` remain.
+Result<std::string> make_build_log_directory(const std::string& logs, size_t keep);
+
+}  // namespace kiln::cmd

@@ -1,0 +1,100 @@
+#include "cmd/run_inputs.h"
+
+#include "base/fs.h"
+#include "base/strings.h"
+
+namespace kiln::cmd {
+namespace {
+
+constexpr uint64_t kSecretLimit = 500U << 10U;  // BuildKit's bound
+
+struct SecretSpec {
+  std::string id, source, variable, type;
+};
+
+Result<SecretSpec> parse_secret(const std::string& text) {
+  static const std::vector<std::string> kKeys = {"id", "src", "source", "env", "type"};
+  SecretSpec spec;
+  KILN_TRY_ASSIGN(const std::vector<std::string> fields, parse_csv(text));
+  for (const std::string& field : fields) {
+    const size_t equals = field.find('=');
+    const std::string key = to_lower(field.substr(0, equals));
+    if (equals == std::string::npos)
+      return fail(Code::kInvalidArgument,
+                  "--secret " + quote(text) + ": " + quote(field) + " is not KEY=VALUE");
+    const std::string value = field.substr(equals + 1);
+    if (key == "id")
+      spec.id = value;
+    else if (key == "src" || key == "source")
+      spec.source = value;
+    else if (key == "env")
+      spec.variable = value;
+    else if (key == "type")
+      spec.type = value;
+    else
+      return fail(Code::kInvalidArgument, "--secret " + quote(text) + ": unknown key " +
+                                              quote(key) + did_you_mean(key, kKeys));
+  }
+  if (spec.id.empty())
+    return fail(Code::kInvalidArgument, "--secret " + quote(text) + " needs id=");
+  if (!spec.type.empty() && spec.type != "file" && spec.type != "env")
+    return fail(Code::kInvalidArgument, "--secret " + quote(text) + ": type is file or env");
+  if (spec.type == "env" && spec.variable.empty()) spec.variable = std::exchange(spec.source, {});
+  return spec;
+}
+
+// Without src and env: the variable of that name if there is one, else the file of that name.
+Result<SecretProvider> provider(const SecretSpec& spec, const Environment& environment) {
+  std::string variable = spec.variable;
+  if (variable.empty() && spec.source.empty() && spec.type != "file" &&
+      environment.contains(spec.id))
+    variable = spec.id;
+  if (!variable.empty()) {
+    const auto it = environment.find(variable);
+    if (it == environment.end())
+      return fail(Code::kNotFound,
+                  "--secret " + spec.id + ": the environment has no " + quote(variable));
+    return SecretProvider([value = it->second]() -> Result<std::string> { return value; });
+  }
+  const std::string path = spec.source.empty() ? spec.id : spec.source;
+  KILN_TRY_ASSIGN(const bool there, exists(path));
+  if (!there) return fail(Code::kNotFound, "--secret " + spec.id + ": no file " + quote(path));
+  return SecretProvider([path]() { return read_file(path, kSecretLimit); });
+}
+
+}  // namespace
+
+Result<RunInputs> read_run_inputs(const BuildOptions& options, const Environment& environment) {
+  RunInputs inputs;
+  for (const std::string& text : options.secrets) {
+    KILN_TRY_ASSIGN(const SecretSpec spec, parse_secret(text));
+    KILN_TRY_ASSIGN(SecretProvider read, provider(spec, environment));
+    inputs.secrets[spec.id] = std::move(read);
+  }
+  for (const std::string& text : options.ssh) {
+    const size_t equals = text.find('=');
+    const std::string id = text.substr(0, equals);
+    std::string socket = equals == std::string::npos ? "" : text.substr(equals + 1);
+    if (socket.empty())
+      if (const auto it = environment.find("SSH_AUTH_SOCK"); it != environment.end())
+        socket = it->second;
+    if (socket.empty())
+      return tl::unexpected(
+          Error(Code::kInvalidArgument, "--ssh " + quote(text) + ": there is no agent")
+              .hint("start ssh-agent, or give a socket: --ssh default=/path"));
+    inputs.ssh_sockets[id] = std::move(socket);
+  }
+  return inputs;
+}
+
+ImageSources image_sources(Engine& engine, const std::map<std::string, std::string>& layouts,
+                           const Environment& /*environment*/) {
+  ImageSources sources;
+  sources.content = &engine.content();
+  sources.lease = &engine.lease();
+  sources.images = &engine.images();
+  sources.layouts = layouts;
+  return sources;
+}
+
+}  // namespace kiln::cmd

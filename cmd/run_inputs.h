@@ -1,0 +1,26 @@
+// What RUN may be lent: secrets and ssh agents, and where images come from.
+#pragma once
+
+#include "cmd/args.h"
+#include "cmd/engine.h"
+#include "solver/ops/ops.h"
+
+#include <map>
+#include <string>
+
+namespace kiln::cmd {
+
+struct RunInputs {
+  std::map<std::string, SecretProvider> secrets;
+  std::map<std::string, std::string> ssh_sockets;
+};
+
+/// --secret id=ID[,src=PATH|env=NAME][,type=file|env] and --ssh default|ID[=SOCKET].
+/// kInvalidArgument. Nothing is read yet.
+Result<RunInputs> read_run_inputs(const BuildOptions& options, const Environment& environment);
+
+/// The engine's stores, with a registry client that takes credentials from docker's config file.
+ImageSources image_sources(Engine& engine, const std::map<std::string, std::string>& layouts,
+                           const Environment& environment);
+
+}  // namespace kiln::cmd
