@@ -37,7 +37,9 @@ class ContentStore {
   /// Keeps `blob` for `lease`; false: absent.
   virtual Result<bool> touch(const Digest& blob, const Lease& lease) = 0;
   /// For pruning: removes every blob that is not in `keep` and that no live lease uses. Returns bytes freed.
-  virtual Result<uint64_t> remove_unreferenced(const std::vector<Digest>& keep) = 0;
+  /// `before`: the pruner's bound, Leases::oldest_live() as it was before it collected `keep`; what a build used that has
+  /// ended since stays, although no live lease guards it any more.
+  virtual Result<uint64_t> remove_unreferenced(const std::vector<Digest>& keep, uint64_t before = UINT64_MAX) = 0;
 };
 
 /// A small blob in one go, bounded and verified; kNotFound, kResourceExhausted, kDataLoss.

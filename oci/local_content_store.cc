@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "oci/blob_files.h"
@@ -210,11 +211,13 @@ Result<bool> LocalContentStore::touch(const Digest& blob, const Lease& lease) {
   return present;
 }
 
-Result<uint64_t> LocalContentStore::remove_unreferenced(const std::vector<Digest>& keep) {
+Result<uint64_t> LocalContentStore::remove_unreferenced(const std::vector<Digest>& keep,
+                                                         uint64_t before) {
   std::unordered_set<Digest> kept(keep.begin(), keep.end());
   uint64_t freed = 0;
   const Status done = database_.write([&]() -> Status {
-    KILN_TRY_ASSIGN(const uint64_t oldest, leases_.oldest_live());
+    KILN_TRY_ASSIGN(const uint64_t oldest_live, leases_.oldest_live());
+    const uint64_t oldest = std::min(before, oldest_live);
     {
       KILN_TRY_ASSIGN(auto used,
                       database_.prepare("SELECT digest FROM blobs WHERE used_seq >= ?1"));
