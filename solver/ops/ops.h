@@ -63,7 +63,7 @@ struct OpsEnvironment {
 
   PackTargets pack_targets = PackTargets::kNo;
   oci::CompressionOptions layer_compression;  // of layers packed directly
-  std::optional<int64_t> source_date_epoch;   // seconds: for what a step creates without a time
+  std::optional<int64_t> source_date_epoch;   // seconds: of mkdir and mkfile without a time
   Platform platform = Platform::host();       // of vertices that name none
 };
 

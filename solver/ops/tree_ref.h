@@ -1,10 +1,11 @@
 // Results that are file trees: what every operation here makes and takes. A TreeRef says what the
 // tree is (a snapshot, nothing, a local directory used in place); a TreeView looks into it. The
-// implementations are in sources/snapshot_ref.h and sources/context.h.
+// implementations are in snapshot_ref.h and sources/context.h.
 #pragma once
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -17,30 +18,41 @@
 
 namespace kiln {
 
-/// A read-only look into a tree. Paths name entries as they lie there: no symlink in them is
-/// followed (resolve_in_view does that). Safe for concurrent use.
-class TreeView {
+/// The names of a tree: what planning needs. Paths are to be resolved first (resolve_in_tree): what
+/// a symlink in the middle of one does is unspecified, but it never leads outside. Thread-safe.
+class TreeNames {
  public:
   struct Entry {
     std::string name;
     struct stat st;
   };
-  virtual ~TreeView() = default;
-  /// The directory that the view reads. With filtered(), it holds more than the view shows.
-  virtual const Root& root() const = 0;
-  virtual bool filtered() const { return false; }
-  /// nullopt: absent, hidden, or below something that is no directory. Owners are the tree's, not
-  /// the disk's: a context's files belong to 0:0 (DOCKERFILE.md C11).
+  virtual ~TreeNames() = default;
+  /// nullopt: absent, hidden, or below something that is no directory. A symlink is itself. Owners
+  /// are the tree's, not the disk's: a context's files belong to 0:0 (DOCKERFILE.md C11).
   virtual Result<std::optional<struct stat>> stat(const RelPath& path) const = 0;
   /// Sorted bytewise by name, without sockets. kNotFound, kInvalidArgument: no directory.
   virtual Result<std::vector<Entry>> list(const RelPath& directory) const = 0;
   virtual Result<std::string> read_link(const RelPath& path) const = 0;
-  /// SHA-256 of a regular file's bytes; kFailedPrecondition if it keeps changing. Where the view
-  /// keeps a stat cache, an unchanged file is not read.
+};
+
+/// A read-only look into a tree and its files. Thread-safe.
+class TreeView : public TreeNames {
+ public:
+  /// The directory that the view reads. With filtered(), it holds more than the view shows.
+  virtual const Root& root() const = 0;
+  virtual bool filtered() const { return false; }
+  /// False: xattrs of the files on disk are none of the tree's (a local context).
+  virtual bool has_xattrs() const { return true; }
+  /// SHA-256 of a regular file's bytes; kFailedPrecondition if it changed since the view was made.
+  /// Where the view keeps a stat cache, an unchanged file is not read.
   virtual Result<Digest> file_digest(const RelPath& path) const = 0;
+  /// For reading a regular file; when all is read, check_unchanged(). kFailedPrecondition: it is
+  /// not the file any more that stat() tells of.
+  virtual Result<Fd> open_file(const RelPath& path) const;
+  virtual Status check_unchanged(const RelPath& path, const Fd& file) const;
   /// The ignore rule that hides `path`, and where it stands; "" if none does.
   virtual std::string hidden_by(const RelPath& path) const;
-  /// Remembers digests made since for the next build. Harmless to call, never fails a build.
+  /// Remembers digests made since for the next build. Never fails a build.
   virtual void save_digests() const {}
 };
 
@@ -59,9 +71,9 @@ class TreeRef : public Ref {
 /// `ref` as a tree; kInternal: an operation of another kind made it.
 Result<TreeRef*> as_tree(Ref& ref);
 
-/// `path` with symlinks resolved inside the view (the last component's only if asked), through
-/// directories that the view shows. Components that do not exist are kept. kInvalidArgument: too
-/// many links.
-Result<RelPath> resolve_in_view(const TreeView& view, const RelPath& path, FollowLast follow);
+/// `path` with symlinks resolved inside the tree (the last component's only if asked), through
+/// entries that the tree shows. Components that do not exist are kept. kInvalidArgument: too many
+/// links.
+Result<RelPath> resolve_in_tree(const TreeNames& tree, const RelPath& path, FollowLast follow);
 
 }  // namespace kiln

@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "snapshotter/snapshotter.h"
+#include "snapshotter/tree_hash.h"
 #include "solver/ops/tree_ref.h"
 
 namespace kiln {
@@ -37,10 +38,15 @@ struct ContextSelection {
 using MaterializeView =
     std::function<Result<std::optional<SnapshotId>>(const TreeView& view, std::stop_token stop)>;
 
+struct ContextOptions {
+  ContextSelection selection;
+  std::shared_ptr<StatCache> digests;  // shared by all refs to one directory; may be null
+  MaterializeView materialize;
+};
+
 /// Walks the directory (in parallel, on oneTBB) and returns a ref to what was selected. kNotFound:
 /// no such directory. kInvalidArgument: a bad pattern. Blocks.
-Result<std::shared_ptr<TreeRef>> open_context(const LocalContext& context,
-                                              const ContextSelection& selection,
-                                              MaterializeView materialize, std::stop_token stop);
+Result<std::shared_ptr<TreeRef>> open_context(const LocalContext& context, ContextOptions options,
+                                              std::stop_token stop);
 
 }  // namespace kiln

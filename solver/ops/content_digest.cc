@@ -1,0 +1,140 @@
+#include "solver/ops/content_digest.h"
+
+#include <fcntl.h>
+#include <tbb/blocked_range.h>
+#include <tbb/parallel_for.h>
+
+#include <atomic>
+#include <optional>
+#include <vector>
+
+#include "base/guarded.h"
+#include "snapshotter/tree_hash.h"
+#include "solver/ops/copy_selection.h"
+#include "solver/ops/xattrs.h"
+
+namespace kiln {
+namespace {
+
+constexpr size_t kGrain = 32;
+
+/// One entry before and after hashing; a whole stat would take most of the memory.
+struct Item {
+  RelPath source;
+  std::string below;
+  uint32_t mode, uid, gid;
+  uint64_t size, special_device;
+  std::optional<Digest> digest;
+};
+
+Item make_item(const SelectedEntry& entry) {
+  const struct stat& st = entry.st;
+  const uint64_t size = S_ISREG(st.st_mode) ? static_cast<uint64_t>(st.st_size) : 0;
+  const uint64_t device = S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode) ? st.st_rdev : 0;
+  return {entry.source, entry.below, st.st_mode, st.st_uid, st.st_gid, size, device, std::nullopt};
+}
+
+class Items {
+ public:
+  Items(const TreeView& source, const std::stop_token& stop) : source_(source), stop_(stop) {}
+
+  Status add(const llb::CopyAction& copy, const CopyMatch& match) {
+    return visit_selection(source_, copy, match, stop_, [this](const SelectedEntry& entry) {
+      items_.push_back(make_item(entry));
+      return Status();
+    });
+  }
+
+  /// Hashes what was added and feeds it to `into`, in order.
+  Status flush(Hasher& into) {
+    tbb::parallel_for(tbb::blocked_range<size_t>(0, items_.size(), kGrain), [this](auto& range) {
+      for (size_t i = range.begin(); i != range.end() && !failed_; ++i) note(hash(items_[i]));
+    });
+    if (auto failure = failure_.lock(); failure->has_value()) return tl::unexpected(**failure);
+    for (const Item& item : items_) {
+      const uint64_t length = item.below.size();
+      into.update(std::as_bytes(std::span(&length, 1)));
+      into.update(item.below);
+      into.update(item.digest->bytes());
+    }
+    items_.clear();
+    return {};
+  }
+
+ private:
+  Status hash(Item& item) {
+    if (stop_.stop_requested()) return fail(Code::kCancelled, "hashing cancelled");
+    HashedEntry entry{};
+    entry.st.st_mode = item.mode;
+    entry.st.st_uid = item.uid;
+    entry.st.st_gid = item.gid;
+    entry.st.st_size = static_cast<off_t>(item.size);
+    entry.st.st_rdev = item.special_device;
+    if (S_ISLNK(item.mode)) {
+      KILN_TRY_ASSIGN(entry.link_target, source_.read_link(item.source));
+    }
+    if (S_ISREG(item.mode)) {
+      KILN_TRY_ASSIGN(entry.data, source_.file_digest(item.source));
+    }
+    if (source_.has_xattrs() && (S_ISREG(item.mode) || S_ISDIR(item.mode))) {
+      KILN_TRY_ASSIGN(const Fd fd,
+                      source_.root().open(item.source, O_RDONLY | O_NONBLOCK, 0, FollowLast::kNo));
+      entry.xattrs = read_xattrs(fd);
+    }
+    item.digest = hash_entry(entry);
+    return {};
+  }
+
+  void note(const Status& status) {
+    if (status) return;
+    failed_ = true;
+    auto failure = failure_.lock();
+    if (!failure->has_value()) failure->emplace(status.error());
+  }
+
+  const TreeView& source_;
+  const std::stop_token& stop_;
+  std::vector<Item> items_;
+  std::atomic<bool> failed_{false};
+  Guarded<std::optional<Error>> failure_;
+};
+
+void add_text(Hasher& hasher, std::string_view text) {
+  const uint64_t length = text.size();
+  hasher.update(std::as_bytes(std::span(&length, 1)));
+  hasher.update(text);
+}
+
+}  // namespace
+
+Result<Digest> selection_digest(const TreeView& source,
+                                std::span<const llb::CopyAction* const> copies,
+                                const std::stop_token& stop) {
+  Hasher hasher;
+  add_text(hasher, "kiln.content.v1");
+  Items items(source, stop);
+  for (const llb::CopyAction* copy : copies) {
+    KILN_TRY_ASSIGN(const auto matches, select_matches(source, *copy));
+    add_text(hasher, "copy");
+    for (const CopyMatch& match : matches) {
+      // A literal name is in the op's key; one that a wildcard found is what the copy will be
+      // called.
+      add_text(hasher, match.by_wildcard ? match.name : std::string());
+      KILN_TRY(items.add(*copy, match));
+      KILN_TRY(items.flush(hasher));
+    }
+  }
+  source.save_digests();
+  return hasher.finish();
+}
+
+Result<Digest> path_digest(const TreeView& source, const std::string& path,
+                           const std::stop_token& stop) {
+  llb::CopyAction all;
+  all.src = path;
+  all.follow_symlink = true;
+  const llb::CopyAction* copies[] = {&all};
+  return selection_digest(source, copies, stop);
+}
+
+}  // namespace kiln
