@@ -14,7 +14,8 @@ struct Mount {
   bool operator==(const Mount&) const = default;
 };
 
-/// A committed snapshot in the local index: a decimal number, short because overlayfs options are bounded by a page.
+/// A committed snapshot in the local index: a decimal number, short because overlayfs options are
+/// bounded by a page.
 struct SnapshotId {
   std::string value;
   auto operator<=>(const SnapshotId&) const = default;

@@ -1,0 +1,123 @@
+#include "snapshotter/file_hash.h"
+
+#include <fcntl.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace kiln {
+namespace internal {
+namespace {
+
+constexpr size_t kReadBytes = 256U << 10U;
+constexpr int kAttempts = 3;
+
+bool is_counted(std::string_view name) {
+  return name == "security.capability" ||
+         (name.starts_with("user.") && !name.starts_with("user.overlay."));
+}
+
+bool same_state(const struct stat& a, const struct stat& b) {
+  return a.st_ino == b.st_ino && a.st_size == b.st_size && a.st_mode == b.st_mode &&
+         a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec &&
+         a.st_ctim.tv_sec == b.st_ctim.tv_sec && a.st_ctim.tv_nsec == b.st_ctim.tv_nsec;
+}
+
+Result<Digest> hash_bytes(int fd, const RelPath& path, HashWorker& worker) {
+  worker.buffer.resize(kReadBytes);
+  for (;;) {
+    const ssize_t n = ::read(fd, worker.buffer.data(), worker.buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      Error error = Error::from_errno(errno, "read", path.absolute());
+      (void)worker.hasher.finish();  // begins anew for the next file
+      return tl::unexpected(std::move(error));
+    }
+    if (n == 0) return worker.hasher.finish();
+    worker.hasher.update(std::span(worker.buffer).first(static_cast<size_t>(n)));
+  }
+}
+
+struct Attempt {
+  HashedFile file;
+  bool stable;
+};
+
+Result<Attempt> attempt(int directory_fd, const std::string& name, const RelPath& path,
+                        HashWorker& worker) {
+  // A fifo that took the file's place meanwhile must not block us.
+  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  const Fd fd(::openat(directory_fd, name.c_str(), kFlags));
+  if (!fd.valid()) return fail_errno("open", path.absolute());
+  struct stat before {};
+  struct stat after {};
+  if (::fstat(fd.get(), &before) != 0) return fail_errno("stat", path.absolute());
+  if (!S_ISREG(before.st_mode))
+    return fail(Code::kInvalidArgument, "\"" + path.absolute() + "\" is not a regular file");
+  KILN_TRY_ASSIGN(const Digest data, hash_bytes(fd.get(), path, worker));
+  KILN_TRY_ASSIGN(Xattrs xattrs, counted_xattrs(fd.get(), path.absolute()));
+  if (::fstat(fd.get(), &after) != 0) return fail_errno("stat", path.absolute());
+  return Attempt{{data, after, std::move(xattrs)}, same_state(before, after)};
+}
+
+}  // namespace
+
+Result<Xattrs> counted_xattrs(int fd, std::string_view name) {
+  Xattrs found;
+  char small[1024];
+  ssize_t size = ::flistxattr(fd, small, sizeof(small));
+  if (size == 0 || (size < 0 && errno == EOPNOTSUPP)) return found;
+  std::string names(small, size > 0 ? static_cast<size_t>(size) : 0);
+  if (size < 0) {
+    if (errno != ERANGE) return fail_errno("list xattrs of", name);
+    names.resize(size_t{64} << 10U);  // XATTR_LIST_MAX
+    size = ::flistxattr(fd, names.data(), names.size());
+    if (size < 0) return fail_errno("list xattrs of", name);
+    names.resize(static_cast<size_t>(size));
+  }
+  for (size_t at = 0; at < names.size();) {
+    const std::string key = names.c_str() + at;
+    at += key.size() + 1;
+    if (!is_counted(key)) continue;
+    KILN_TRY_ASSIGN(std::string value, xattr_of(fd, key.c_str()));
+    found.emplace_back(key, std::move(value));
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+Result<HashedFile> read_and_hash(int directory_fd, const std::string& name, const RelPath& path,
+                                 StatCache* cache, HashWorker& worker) {
+  for (int i = 0; i < kAttempts; ++i) {
+    KILN_TRY_ASSIGN(Attempt done, attempt(directory_fd, name, path, worker));
+    if (!done.stable) continue;
+    if (cache != nullptr && done.file.xattrs.empty()) cache->insert(done.file.st, done.file.data);
+    return std::move(done.file);
+  }
+  return tl::unexpected(Error(Code::kFailedPrecondition,
+                              "\"" + path.absolute() + "\" keeps changing while it is read")
+                            .hint("wait until whatever writes it is done, or add it to the ignore "
+                                  "file"));
+}
+
+}  // namespace internal
+
+Result<FileDigest> hash_file(const Root& root, const RelPath& path, StatCache* cache) {
+  KILN_TRY_ASSIGN(const auto st, root.stat(path, FollowLast::kNo));
+  if (!st) return fail(Code::kNotFound, "\"" + path.absolute() + "\" does not exist");
+  if (!S_ISREG(st->st_mode))
+    return fail(Code::kInvalidArgument, "\"" + path.absolute() + "\" is not a regular file");
+  if (cache != nullptr) {
+    if (const auto known = cache->find(*st)) return FileDigest{*known, *st};
+  }
+  KILN_TRY_ASSIGN(const Fd parent, root.open_parent(path));
+  internal::HashWorker worker;
+  KILN_TRY_ASSIGN(
+      internal::HashedFile file,
+      internal::read_and_hash(parent.get(), std::string(path.name()), path, cache, worker));
+  return FileDigest{file.data, file.st};
+}
+
+}  // namespace kiln

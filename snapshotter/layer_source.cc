@@ -1,0 +1,69 @@
+#include "snapshotter/layer_source.h"
+
+#include <array>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "oci/compression.h"
+
+namespace kiln::internal {
+namespace {
+
+constexpr size_t kDrainBytes = 64U << 10U;
+
+// Lends a source to something that wants to own one, so that it can be read to its end afterwards.
+class Lent : public Source {
+ public:
+  explicit Lent(Source& from) : from_(from) {}
+  Result<size_t> read(std::span<std::byte> buffer) override { return from_.read(buffer); }
+
+ private:
+  Source& from_;
+};
+
+class HashingSource : public Source {
+ public:
+  explicit HashingSource(std::unique_ptr<Source> from) : from_(std::move(from)) {}
+  Result<size_t> read(std::span<std::byte> buffer) override {
+    KILN_TRY_ASSIGN(const size_t n, from_->read(buffer));
+    hasher_.update(buffer.first(n));
+    return n;
+  }
+  Digest digest() { return hasher_.finish(); }  // once, at the end
+
+ private:
+  std::unique_ptr<Source> from_;
+  Hasher hasher_;
+};
+
+Status drain(Source& source) {
+  std::vector<std::byte> buffer(kDrainBytes);
+  for (;;) {
+    KILN_TRY_ASSIGN(const size_t n, source.read(buffer));
+    if (n == 0) return {};
+  }
+}
+
+}  // namespace
+
+Status LayerSource::read(const std::function<Status(oci::TarReader&)>& body) const {
+  const std::string name = "layer blob " + layer_.descriptor.digest.to_string();
+  auto blob = content_.open(layer_.descriptor.digest);
+  if (!blob && blob.error().code() == Code::kNotFound)
+    return fail(Code::kDataLoss, name + " is gone");
+  if (!blob) return tl::unexpected(blob.error());
+  KILN_TRY_ASSIGN(auto plain, oci::decompress(std::make_unique<Lent>(**blob)));
+  HashingSource tar(std::move(plain));
+  {
+    KILN_TRY_ASSIGN(const auto reader, oci::TarReader::open(std::make_unique<Lent>(tar)));
+    KILN_TRY(body(*reader));
+  }
+  KILN_TRY(drain(tar));
+  KILN_TRY(drain(**blob));  // verifies the blob's digest
+  if (tar.digest() != layer_.diff_id)
+    return fail(Code::kDataLoss, name + " does not have the diff ID " + layer_.diff_id.to_string());
+  return {};
+}
+
+}  // namespace kiln::internal

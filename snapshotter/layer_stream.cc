@@ -1,0 +1,154 @@
+#include "snapshotter/layer_stream.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace kiln::internal {
+namespace {
+
+constexpr size_t kSmallFileBytes = 128U << 10U;
+constexpr size_t kBatchBytes = 256U << 10U;
+constexpr size_t kBatchEntries = 128;
+constexpr size_t kMaxBatches = 8;
+constexpr size_t kBufferBytes = 512U << 10U;
+
+Error changed_while_read(const oci::TarEntry& entry) {
+  return {Code::kFailedPrecondition, "\"" + entry.path.str() + "\" changed while it was packed"};
+}
+
+// False: the file ends early.
+Result<bool> read_exactly(int fd, std::span<std::byte> into, const RelPath& path) {
+  while (!into.empty()) {
+    const ssize_t n = ::read(fd, into.data(), into.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("read", path.str());
+    if (n == 0) return false;
+    into = into.subspan(static_cast<size_t>(n));
+  }
+  return true;
+}
+
+Result<Fd> open_file(const Root& tree, oci::TarEntry& entry) {
+  KILN_TRY_ASSIGN(Fd fd, tree.open(entry.path, O_RDONLY, 0, FollowLast::kNo));
+  KILN_TRY_ASSIGN(std::string capability, xattr_of(fd.get(), "security.capability"));
+  if (!capability.empty()) entry.xattrs.emplace("security.capability", std::move(capability));
+  return fd;
+}
+
+}  // namespace
+
+struct LayerStream::Batch {
+  enum State : int { kWaiting, kClaimed, kDone };
+  struct Item {
+    oci::TarEntry entry;
+    size_t offset = 0;  // of a small file's bytes in `data`
+    bool is_small_file() const {
+      return entry.type == oci::EntryType::kFile && entry.size <= kSmallFileBytes;
+    }
+  };
+
+  std::atomic<int> state = kWaiting;
+  // Those below belong to whoever claimed the batch until it is done.
+  std::vector<Item> items;
+  size_t data_bytes = 0;
+  std::vector<std::byte> data;
+  Status status;
+
+  bool claim() {
+    int expected = kWaiting;
+    return state.compare_exchange_strong(expected, kClaimed);
+  }
+  void read(const Root& tree) {
+    status = read_all(tree);
+    state.store(kDone);
+    state.notify_all();
+  }
+  Status read_all(const Root& tree) {
+    data.resize(data_bytes);
+    for (Item& item : items) {
+      if (!item.is_small_file()) continue;
+      KILN_TRY_ASSIGN(const Fd fd, open_file(tree, item.entry));
+      const auto into = std::span(data).subspan(item.offset, item.entry.size);
+      KILN_TRY_ASSIGN(const bool complete, read_exactly(fd.get(), into, item.entry.path));
+      if (!complete) return tl::unexpected(changed_while_read(item.entry));
+    }
+    return {};
+  }
+};
+
+LayerStream::LayerStream(const Root& tree, Sink& tar, std::stop_token stop)
+    : tree_(tree), writer_(tar), stop_(std::move(stop)), filling_(std::make_shared<Batch>()) {}
+
+LayerStream::~LayerStream() {
+  // Batches that nobody has begun are not read for nothing.
+  for (const auto& batch : pending_) batch->claim();
+  reads_.wait();
+}
+
+Status LayerStream::add(oci::TarEntry entry) {
+  Batch::Item item{std::move(entry), filling_->data_bytes};
+  if (item.is_small_file()) filling_->data_bytes += item.entry.size;
+  filling_->items.push_back(std::move(item));
+  if (filling_->data_bytes < kBatchBytes && filling_->items.size() < kBatchEntries) return {};
+  return dispatch();
+}
+
+Status LayerStream::dispatch() {
+  auto batch = std::exchange(filling_, std::make_shared<Batch>());
+  pending_.push_back(batch);
+  reads_.run([batch, this] {
+    if (batch->claim()) batch->read(tree_);
+  });
+  while (pending_.size() > kMaxBatches) KILN_TRY(write_oldest());
+  return {};
+}
+
+Status LayerStream::write_oldest() {
+  if (stop_.stop_requested()) return fail(Code::kCancelled, "packing was cancelled");
+  const auto batch = std::move(pending_.front());
+  pending_.pop_front();
+  if (batch->claim()) batch->read(tree_);
+  batch->state.wait(Batch::kClaimed);
+  KILN_TRY(batch->status);
+  return write_batch(*batch);
+}
+
+Status LayerStream::write_batch(Batch& batch) {
+  for (Batch::Item& item : batch.items) {
+    if (item.entry.type == oci::EntryType::kFile && !item.is_small_file()) {
+      KILN_TRY(write_large(item.entry));
+      continue;
+    }
+    KILN_TRY(writer_.add(item.entry));
+    if (item.is_small_file() && item.entry.size > 0)
+      KILN_TRY(writer_.data(std::span(batch.data).subspan(item.offset, item.entry.size)));
+  }
+  return {};
+}
+
+Status LayerStream::write_large(oci::TarEntry& entry) {
+  KILN_TRY_ASSIGN(const Fd fd, open_file(tree_, entry));
+  KILN_TRY(writer_.add(entry));
+  buffer_.resize(kBufferBytes);
+  for (uint64_t left = entry.size; left > 0;) {
+    if (stop_.stop_requested()) return fail(Code::kCancelled, "packing was cancelled");
+    const auto chunk = std::span(buffer_).first(std::min<uint64_t>(left, kBufferBytes));
+    KILN_TRY_ASSIGN(const bool complete, read_exactly(fd.get(), chunk, entry.path));
+    if (!complete) return tl::unexpected(changed_while_read(entry));
+    KILN_TRY(writer_.data(chunk));
+    left -= chunk.size();
+  }
+  return {};
+}
+
+Status LayerStream::finish() {
+  if (!filling_->items.empty()) KILN_TRY(dispatch());
+  while (!pending_.empty()) KILN_TRY(write_oldest());
+  return writer_.finish();
+}
+
+}  // namespace kiln::internal
