@@ -22,7 +22,8 @@ class LocalContentStore : public ContentStore {
   Result<Fd> open_fd(const Digest& blob) override;
   Result<std::unique_ptr<BlobWriter>> writer(const Lease& lease) override;
   Result<bool> touch(const Digest& blob, const Lease& lease) override;
-  Result<uint64_t> remove_unreferenced(const std::vector<Digest>& keep, uint64_t before) override;
+  Result<uint64_t> remove_unreferenced(const std::vector<Digest>& keep,
+                                       uint64_t before = UINT64_MAX) override;
   const std::string& directory() const { return directory_; }
 
  private:
