@@ -117,7 +117,8 @@ Result<OpenedContext> Contexts::open_new(const NamedContext& context, const Plat
     case ContextRef::Kind::kLocal:
       break;
   }
-  return OpenedContext{add_local(ref, "context:" + context.name, step + "load from client"), {}, {}};
+  return OpenedContext{
+      add_local(ref, "context:" + context.name, step + "load from client"), {}, {}};
 }
 
 Root Contexts::add_local(const ContextRef& ref, const std::string& hint, const std::string& step) {
@@ -132,7 +133,8 @@ Root Contexts::add_local(const ContextRef& ref, const std::string& hint, const s
 
 Result<Root> Contexts::add_git(const ContextRef& ref, const std::string& step) {
   std::string url = ref.identifier;
-  if (url.starts_with("github.com/")) url = "https://" + url + (url.find(".git") == url.npos ? ".git" : "");
+  if (url.starts_with("github.com/"))
+    url = "https://" + url + (url.find(".git") == url.npos ? ".git" : "");
   KILN_TRY_ASSIGN(std::optional<GitRef> git, parse_git_ref(url));
   if (!git) return fail(Code::kInvalidArgument, "not a git URL: " + ref.identifier);
   if (keep_git_dir(request_)) git->keep_git_dir = true;
@@ -172,9 +174,8 @@ Result<OpenedContext> Contexts::open_layout(const NamedContext& context, const P
   const std::string name = reference ? reference->name() : store;
   llb::SourceOp op{"oci-layout://" + name + "@" + image.digest->to_string(),
                    {{"oci.store", store}}};
-  const llb::Output output =
-      plan_.add(std::move(op), {}, platform,
-                named("[context " + context.name + "] OCI load from client"));
+  const llb::Output output = plan_.add(
+      std::move(op), {}, platform, named("[context " + context.name + "] OCI load from client"));
   return OpenedContext{output, std::move(config), image.config_json};
 }
 

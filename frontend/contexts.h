@@ -1,5 +1,6 @@
-// The build context and the named contexts as vertices. A context is opened when something first reads it; which paths
-// of a local one are read is collected meanwhile, so that its source transfers no more than that (DOCKERFILE.md C22).
+// The build context and the named contexts as vertices. A context is opened when something first
+// reads it; which paths of a local one are read is collected meanwhile, so that its source
+// transfers no more than that (DOCKERFILE.md C22).
 #pragma once
 
 #include "frontend/frontend.h"
@@ -35,11 +36,13 @@ class Contexts {
 
   /// The build context. kInvalidArgument: its URL is not one.
   Result<Root> main();
-  /// "alpine" finds "alpine", "alpine:latest", "docker.io/library/alpine" and, before those, "alpine::<platform>".
+  /// "alpine" finds "alpine", "alpine:latest", "docker.io/library/alpine" and, before those,
+  /// "alpine::<platform>".
   std::optional<NamedContext> find(std::string_view name, const Platform& platform) const;
   Result<OpenedContext> open(const NamedContext& context, const Platform& platform);
 
-  /// Notes that `path` (absolute, may hold wildcards) of `root` is read. Nothing to do unless `root` is a local context.
+  /// Notes that `path` (absolute, may hold wildcards) of `root` is read. Nothing to do unless
+  /// `root` is a local context.
   void use(const Root& root, std::string_view path);
   /// Fills in what the local sources have to transfer.
   void finish();

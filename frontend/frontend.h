@@ -56,8 +56,8 @@ struct ContextRef {
     kOciLayout,  // identifier: DIR-or-TAR[:tag|@digest] as the user gave it. The vertex names no
                  // path: it is "oci-layout://docker.io/library/<context name>@<digest>" with
                  // attrs["oci.store"] = <context name>
-    kGit,   // identifier: the URL as the user gave it, with #ref:subdir
-    kHttp,  // identifier: URL of an archive that is unpacked
+    kGit,        // identifier: the URL as the user gave it, with #ref:subdir
+    kHttp,       // identifier: URL of an archive that is unpacked
   };
   Kind kind = Kind::kLocal;
   std::string identifier = "context";

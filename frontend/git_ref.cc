@@ -79,8 +79,8 @@ Status set_once(std::string& field, const char* what, const std::string& value) 
 
 Status apply_text(GitRef& ref, const std::string& key, const std::string& value) {
   static const std::vector<std::string> kKeys = {
-      "ref",      "tag",        "branch",       "subdir", "checksum",
-      "commit",   "submodules", "keep-git-dir", "mtime",  "fetch-by-commit"};
+      "ref",    "tag",        "branch",       "subdir", "checksum",
+      "commit", "submodules", "keep-git-dir", "mtime",  "fetch-by-commit"};
   if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
     return fail(Code::kInvalidArgument,
                 "unexpected query " + quote(key) + did_you_mean(key, kKeys));

@@ -1,5 +1,6 @@
-// The image config that a stage builds up (image-spec config.md with Docker's fields), on a JSON document so that fields
-// kiln does not know survive from the base image. What is left to the exporter: frontend.h, FrontendResult.
+// The image config that a stage builds up (image-spec config.md with Docker's fields), on a JSON
+// document so that fields kiln does not know survive from the base image. What is left to the
+// exporter: frontend.h, FrontendResult.
 #pragma once
 
 #include "base/json.h"
@@ -30,7 +31,8 @@ class ImageConfig {
   std::vector<std::string> onbuild() const { return config_["OnBuild"].strings(); }
   std::vector<std::string> shell() const { return config_["Shell"].strings(); }
   Platform platform() const;
-  /// False for an image whose root file system is empty: no diff IDs, and no history entry that claims a layer.
+  /// False for an image whose root file system is empty: no diff IDs, and no history entry that
+  /// claims a layer.
   bool has_layers() const { return has_layers_; }
 
   void set_platform(const Platform& platform);

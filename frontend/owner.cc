@@ -31,7 +31,8 @@ bool is_symbolic_clause(std::string_view clause) {
   while (i < clause.size()) {
     if (clause[i] != '+' && clause[i] != '-' && clause[i] != '=') return false;
     const size_t start = ++i;
-    while (i < clause.size() && std::string_view("rwxXst").find(clause[i]) != std::string_view::npos)
+    while (i < clause.size() &&
+           std::string_view("rwxXst").find(clause[i]) != std::string_view::npos)
       ++i;
     const bool copies = i == start && i < clause.size() &&
                         std::string_view("ugo").find(clause[i]) != std::string_view::npos;

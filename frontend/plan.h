@@ -1,6 +1,6 @@
-// The graph while it is being converted. A vertex's digest is known only when all of it is, and the build context's
-// vertex lists the paths that the whole Dockerfile reads: so vertices are numbered here first, and become an llb::Graph
-// at the end.
+// The graph while it is being converted. A vertex's digest is known only when all of it is, and the
+// build context's vertex lists the paths that the whole Dockerfile reads: so vertices are numbered
+// here first, and become an llb::Graph at the end.
 #pragma once
 
 #include "llb/graph.h"
@@ -19,6 +19,7 @@ class Inputs {
  public:
   /// Its index; llb::kNoIndex for scratch.
   int add(const Root& root);
+  size_t count() const { return outputs_.size(); }
   std::vector<llb::Output> take() { return std::move(outputs_); }
 
  private:

@@ -17,7 +17,8 @@ struct Range {
 Result<uint32_t> parse_port(const std::string& text) {
   const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
   const Result<int64_t> value = digits && text.size() <= 10 ? parse_int(text) : Result<int64_t>(-1);
-  if (!value || *value < 0 || *value > UINT16_MAX) return fail(Code::kInvalidArgument, "not a port");
+  if (!value || *value < 0 || *value > UINT16_MAX)
+    return fail(Code::kInvalidArgument, "not a port");
   return static_cast<uint32_t>(*value);
 }
 

@@ -1,0 +1,169 @@
+#include "frontend/converter.h"
+
+#include "base/strings.h"
+#include "frontend/conversion.h"
+#include "frontend/global_args.h"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+namespace kiln::frontend {
+namespace {
+
+using dockerfile::TypedInstruction;
+using Needed = std::unordered_set<const Stage*>;
+
+std::string target_name(const FrontendRequest& request,
+                        const std::vector<TypedInstruction>& instructions) {
+  if (!request.target.empty()) return request.target;
+  std::string last;
+  for (const TypedInstruction& instruction : instructions) {
+    if (const auto* from = std::get_if<dockerfile::From>(&instruction.kind)) last = from->stage;
+  }
+  return last;
+}
+
+/// An integer only: the other forms need the sources' own times (DOCKERFILE.md A.3.10).
+Result<std::optional<int64_t>> source_date_epoch(const Conversion& c) {
+  std::string text;
+  const auto given = c.build_args.find("SOURCE_DATE_EPOCH");
+  if (given != c.build_args.end()) {
+    text = given->second;
+  } else if (const auto global = c.global_args.get("SOURCE_DATE_EPOCH")) {
+    text = *global;
+  }
+  if (text.empty()) return std::optional<int64_t>();
+  const Result<int64_t> seconds = parse_int(text);
+  // Beyond the year 9999 neither RFC 3339 nor nanoseconds in 64 bits can say it.
+  constexpr int64_t kLast = 9'223'372'036;
+  if (seconds && *seconds >= 0 && *seconds <= kLast) return std::optional<int64_t>(*seconds);
+  return tl::unexpected(
+      Error(seconds ? Code::kInvalidArgument : Code::kUnimplemented,
+            "SOURCE_DATE_EPOCH \"" + text + "\" is not a number of seconds since 1970")
+          .hint("take the time from a context or a stage yourself: SOURCE_DATE_EPOCH=$(git log -1 "
+                "--format=%ct)"));
+}
+
+Result<Stage*> find_target(const Conversion& c) {
+  const auto& stages = c.stages.all();
+  if (c.request.target.empty()) return stages[c.stages.declared() - 1].get();
+  if (Stage* found = c.stages.find(c.request.target)) return found;
+  const std::vector<std::string> names = c.stages.names();
+  Error error(Code::kNotFound, "target stage \"" + c.request.target + "\" could not be found" +
+                                   did_you_mean(c.request.target, names));
+  if (names.empty()) return tl::unexpected(error.hint("no stage of this file has a name"));
+  return tl::unexpected(error.hint("stages: " + join(names, ", ")));
+}
+
+/// Opens base images and adds the triggers they leave, which may name further images, until nothing
+/// new comes up.
+Result<Needed> resolve_stages(Conversion& c, const Stage& target) {
+  for (;;) {
+    Needed needed = c.stages.reachable(target);
+    const size_t known = c.stages.all().size();
+    for (size_t i = 0; i < known; ++i) {
+      Stage& stage = *c.stages.all()[i];
+      if (needed.contains(&stage)) KILN_TRY(resolve_base(c, stage));
+    }
+    for (size_t i = 0; i < known; ++i) {
+      Stage& stage = *c.stages.all()[i];
+      if (needed.contains(&stage)) KILN_TRY(add_triggers(c, stage));
+    }
+    if (c.stages.reachable(target).size() == needed.size()) return needed;
+  }
+}
+
+Status convert_stages(Conversion& c, const Needed& needed) {
+  KILN_TRY(c.stages.check_cycles());  // triggers may have closed one
+  for (const auto& stage : c.stages.all()) {
+    if (!needed.contains(stage.get()) || stage->converted) continue;
+    if (c.stop.stop_requested()) return fail(Code::kCancelled, "stopped");
+    KILN_TRY(start_stage(c, *stage));
+    for (const Command& command : stage->commands) {
+      KILN_TRY(convert_command(c, *stage, command));
+    }
+    stage->converted = true;
+  }
+  return {};
+}
+
+std::vector<std::string> unused_args(const Conversion& c) {
+  std::vector<std::string> out;
+  for (const auto& [key, value] : c.request.build_args) {
+    const bool seen = std::find(out.begin(), out.end(), key) != out.end();
+    if (!seen && !c.used_args.contains(key) && !is_predefined_arg(key)) out.push_back(key);
+  }
+  return out;
+}
+
+void warn_unused(const std::vector<std::string>& unused, const Conversion& c,
+                 std::vector<BuildWarning>& warnings) {
+  const std::vector<std::string> declared(c.used_args.begin(), c.used_args.end());
+  for (const std::string& key : unused) {
+    warnings.push_back(
+        {"UnusedBuildArg",
+         "build argument '" + key + "' is not used by any ARG" + did_you_mean(key, declared),
+         "",
+         {},
+         std::nullopt});
+  }
+}
+
+std::vector<StageInfo> stage_infos(const Conversion& c, const Needed& needed) {
+  std::vector<StageInfo> out;
+  for (size_t i = 0; i < c.stages.declared(); ++i) {
+    const Stage& stage = *c.stages.all()[i];
+    out.push_back({stage.name, stage.base_name, stage.where, needed.contains(&stage)});
+  }
+  return out;
+}
+
+std::string finish_config(Conversion& c, Stage& target) {
+  for (const auto& [key, value] : c.request.labels) target.config.set_entry("Labels", key, value);
+  if (c.request.platform) target.config.set_platform(*c.request.platform);
+  return target.config.to_json();
+}
+
+FrontendResult finish(Conversion& c, Stage& target, const Needed& needed) {
+  c.contexts.use(target.root, "/");
+  c.contexts.finish();
+  FrontendResult out;
+  out.image_config_json = finish_config(c, target);
+  out.base_config_json = target.base_config_json;
+  out.stages = stage_infos(c, needed);
+  out.target = target.name;
+  out.unused_build_args = unused_args(c);
+  out.source_date_epoch = c.epoch;
+  out.platform = target.platform;
+  out.warnings = std::move(c.warnings);
+  std::stable_sort(out.warnings.begin(), out.warnings.end(),
+                   [](const BuildWarning& a, const BuildWarning& b) {
+                     return a.where.first_line < b.where.first_line;
+                   });
+  warn_unused(out.unused_build_args, c, out.warnings);
+  out.graph = std::move(c.plan).build(target.root,
+                                      {c.request.filename, c.request.dockerfile, "Dockerfile"});
+  return out;
+}
+
+}  // namespace
+
+Result<FrontendResult> convert(const FrontendRequest& request,
+                               const std::vector<TypedInstruction>& instructions, char escape,
+                               ImageConfigResolver& resolver, std::stop_token stop) {
+  Conversion c(request, resolver, std::move(stop));
+  c.escape = escape;
+  c.platform = request.platform.value_or(request.build_platform);
+  for (const auto& [key, value] : request.build_args) c.build_args[key] = value;
+  c.global_args = platform_args(request.build_platform, c.platform,
+                                target_name(request, instructions), c.build_args);
+  KILN_TRY(collect_stages(c, instructions));
+  KILN_TRY_ASSIGN(c.epoch, source_date_epoch(c));
+  KILN_TRY_ASSIGN(Stage * target, find_target(c));
+  KILN_TRY_ASSIGN(const Needed needed, resolve_stages(c, *target));
+  KILN_TRY(convert_stages(c, needed));
+  return finish(c, *target, needed);
+}
+
+}  // namespace kiln::frontend
