@@ -61,7 +61,8 @@ Result<std::string> read_file(const std::string& path,
                               uint64_t limit_bytes);  // trusted path; follows symlinks
 Status write_file(const std::string& path, std::string_view data);  // not atomic, not durable
 Status make_dirs(const std::string& path, mode_t mode = 0755);      // mkdir -p; trusted path
-/// rm -rf without following symlinks, on the same mount only. Absent is success.
+/// rm -rf without following symlinks, on the same mount only. Absent is success. kInvalidArgument
+/// for a path that contains ".." or ends in ".".
 Status remove_tree(const std::string& path);
 Status remove_tree_at(int dir_fd, std::string_view name);
 Result<bool> exists(const std::string& path);  // lstat
@@ -114,6 +115,7 @@ class FileLock {
                                   std::function<bool()> stop_requested);
   static Result<std::optional<FileLock>> try_acquire(const std::string& path,
                                                      Mode mode);  // nullopt: held elsewhere
+  int fd() const { return fd_.get(); }  // to tell whether the file is still linked
  private:
   explicit FileLock(Fd fd) : fd_(std::move(fd)) {}
   Fd fd_;
