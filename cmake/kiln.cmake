@@ -24,7 +24,7 @@ target_compile_options(kiln_options INTERFACE
   # g++ 12 sees dangling pointers and uninitialised members in correct std::variant and optional code at -O2 (PR 105562, 107852).
   $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overread -Wno-array-bounds -Wno-stringop-overflow -Wno-free-nonheap-object>)
 target_compile_definitions(kiln_options INTERFACE _FILE_OFFSET_BITS=64 KILN_VERSION="${PROJECT_VERSION}")
-target_include_directories(kiln_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+target_include_directories(kiln_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_link_libraries(kiln_options INTERFACE Threads::Threads)
 if(KILN_MOLD)
   target_link_options(kiln_options INTERFACE -fuse-ld=mold)
