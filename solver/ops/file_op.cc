@@ -28,6 +28,10 @@ class FileOperation : public Operation {
     KILN_TRY_ASSIGN(TreeRef * tree, as_tree(ref));
     KILN_TRY_ASSIGN(const auto view, tree->open(job.stop));
     Hasher hasher;
+    if (use.is_base) {  // only asked for where it has no key of its own
+      KILN_TRY_ASSIGN(const Digest all, path_digest(*view, "/", job.stop));
+      hasher.update(all.bytes());
+    }
     if (!use.copies.empty()) {
       KILN_TRY_ASSIGN(const Digest copied, selection_digest(*view, use.copies, job.stop));
       hasher.update(copied.bytes());

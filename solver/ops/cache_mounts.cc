@@ -1,0 +1,109 @@
+#include "solver/ops/cache_mounts.h"
+
+#include <sys/stat.h>
+
+#include <cstdio>
+
+#include "base/digest.h"
+
+namespace kiln {
+namespace {
+
+constexpr int kMaxPrivate = 1024;
+
+std::string hashed(const std::string& id) {
+  return Digest::of(id).hex();
+}
+
+std::string numbered(const std::string& name, int number) {
+  return number == 0 ? name : name + "-" + std::to_string(number);
+}
+
+}  // namespace
+
+Result<CacheMount> CacheMounts::lock(const std::string& name, FileLock::Mode mode,
+                                     std::stop_token stop) const {
+  KILN_TRY_ASSIGN(FileLock held, FileLock::acquire(directory_ + "/" + name + ".lock", mode,
+                                                   [stop] { return stop.stop_requested(); }));
+  return CacheMount{data_path(name), std::move(held)};
+}
+
+Result<CacheMount> CacheMounts::first_free(const std::string& name, std::stop_token stop) const {
+  for (int number = 0; number < kMaxPrivate; ++number) {
+    if (stop.stop_requested()) return fail(Code::kCancelled, "waiting for a cache mount");
+    const std::string candidate = numbered(name, number);
+    KILN_TRY_ASSIGN(auto held, FileLock::try_acquire(directory_ + "/" + candidate + ".lock",
+                                                     FileLock::Mode::kExclusive));
+    if (held) return CacheMount{data_path(candidate), *std::move(held)};
+  }
+  return fail(Code::kResourceExhausted, "too many users of one private cache mount");
+}
+
+Status CacheMounts::create(const std::string& name, const std::string& id,
+                           const FillCache& fill) const {
+  KILN_TRY_ASSIGN(TempDir fresh, TempDir::create(directory_, "new-"));
+  const std::string data = fresh.path() + "/data";
+  if (::mkdir(data.c_str(), 0755) != 0 || ::chmod(data.c_str(), 0755) != 0)
+    return fail_errno("mkdir", data);
+  KILN_TRY(fill(data));
+  KILN_TRY(write_file(fresh.path() + "/id", id));
+  const std::string target = directory_ + "/" + name;
+  // Left half removed by a process that was killed, if it is there at all.
+  KILN_TRY(remove_tree(target));
+  if (::rename(fresh.path().c_str(), target.c_str()) != 0) return fail_errno("rename", target);
+  (void)fresh.release();  // it has another name, nothing is left to remove
+  return {};
+}
+
+/// `held`: exclusively, or shared with the need to change that for making the directory.
+Result<CacheMount> CacheMounts::make(const std::string& name, CacheMount held, FileLock::Mode mode,
+                                     const std::string& id, const FillCache& fill,
+                                     std::stop_token stop) const {
+  for (;;) {
+    KILN_TRY_ASSIGN(const bool present, exists(held.path));
+    if (present) return held;
+    if (mode == FileLock::Mode::kExclusive) {
+      KILN_TRY(create(name, id, fill));
+      return held;
+    }
+    { const CacheMount released = std::move(held); }
+    {
+      KILN_TRY_ASSIGN(const CacheMount alone, lock(name, FileLock::Mode::kExclusive, stop));
+      KILN_TRY_ASSIGN(const bool made_meanwhile, exists(alone.path));
+      if (!made_meanwhile) KILN_TRY(create(name, id, fill));
+    }
+    // Between the two locks somebody may prune it again: look once more.
+    KILN_TRY_ASSIGN(held, lock(name, mode, stop));
+  }
+}
+
+Result<CacheMount> CacheMounts::acquire(const llb::CacheMountOpt& cache, const FillCache& fill,
+                                        std::stop_token stop) {
+  KILN_TRY(make_dirs(directory_, 0700));
+  const std::string name = hashed(cache.id);
+  if (cache.sharing == llb::CacheSharing::kPrivate) {
+    KILN_TRY_ASSIGN(CacheMount held, first_free(name, stop));
+    const std::string chosen =
+        held.path.substr(directory_.size() + 1, held.path.rfind('/') - directory_.size() - 1);
+    return make(chosen, std::move(held), FileLock::Mode::kExclusive, cache.id, fill, stop);
+  }
+  const auto mode = cache.sharing == llb::CacheSharing::kLocked ? FileLock::Mode::kExclusive
+                                                                : FileLock::Mode::kShared;
+  KILN_TRY_ASSIGN(CacheMount held, lock(name, mode, stop));
+  return make(name, std::move(held), mode, cache.id, fill, stop);
+}
+
+Status CacheMounts::prune_once(const std::string& id, std::stop_token stop) {
+  if (!pruned_.lock()->insert(id).second) return {};
+  KILN_TRY(make_dirs(directory_, 0700));
+  for (int number = 0; number < kMaxPrivate; ++number) {
+    const std::string name = numbered(hashed(id), number);
+    KILN_TRY_ASSIGN(const bool present, exists(directory_ + "/" + name));
+    if (!present) break;
+    KILN_TRY_ASSIGN(const CacheMount alone, lock(name, FileLock::Mode::kExclusive, stop));
+    KILN_TRY(remove_tree(directory_ + "/" + name));
+  }
+  return {};
+}
+
+}  // namespace kiln

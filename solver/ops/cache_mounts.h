@@ -1,0 +1,52 @@
+// Directories that RUN --mount=type=cache keeps between builds: $KILN_ROOT/cachemounts/<hash>/
+// holds `data` (what is mounted) and `id` (for people); <hash>.lock beside it is held, shared or
+// exclusively, by whoever uses it. <hash> is the SHA-256 of the id: no name from outside becomes a
+// path (SAFETY.md 1.4).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <stop_token>
+#include <string>
+
+#include "base/fs.h"
+#include "base/guarded.h"
+#include "llb/op.h"
+
+namespace kiln {
+
+/// A cache directory in use; its lock goes with it.
+struct CacheMount {
+  std::string path;
+  FileLock lock;
+};
+
+/// Fills a cache directory that is made anew: `path` exists and is empty.
+using FillCache = std::function<Status(const std::string& path)>;
+
+class CacheMounts {
+ public:
+  explicit CacheMounts(std::string directory) : directory_(std::move(directory)) {}
+
+  /// kShared: beside other users. kLocked: waits until alone. kPrivate: the first of the id's
+  /// directories that nobody uses. Blocks; kCancelled.
+  Result<CacheMount> acquire(const llb::CacheMountOpt& cache, const FillCache& fill,
+                             std::stop_token stop);
+  /// Empties the caches of `id`, once in the life of this object: a step that is built anew starts
+  /// with an empty cache, but not each step after it. Waits for users; kCancelled.
+  Status prune_once(const std::string& id, std::stop_token stop);
+
+ private:
+  Result<CacheMount> lock(const std::string& name, FileLock::Mode mode, std::stop_token stop) const;
+  Result<CacheMount> first_free(const std::string& name, std::stop_token stop) const;
+  Result<CacheMount> make(const std::string& name, CacheMount held, FileLock::Mode mode,
+                          const std::string& id, const FillCache& fill, std::stop_token stop) const;
+  Status create(const std::string& name, const std::string& id, const FillCache& fill) const;
+  std::string data_path(const std::string& name) const { return directory_ + "/" + name + "/data"; }
+
+  const std::string directory_;
+  Guarded<std::set<std::string>> pruned_;  // ids
+};
+
+}  // namespace kiln
