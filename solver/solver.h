@@ -36,7 +36,8 @@ enum class EdgeSource : uint8_t { kNotNeeded, kCached, kExecuted };
 struct SolvedEdge {
   llb::Output edge;
   EdgeSource source = EdgeSource::kNotNeeded;
-  std::optional<KeyRecord> record;   // canonical; what cache export and explaining walk
+  std::optional<CacheKey> key;       // canonical; nullopt: not cacheable
+  std::optional<KeyRecord> record;   // what cache export and explaining walk; nullopt if an alias gave the key
   RefPtr ref;                        // null unless it was needed
   std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> created;  // of the cached or fresh result
 };
