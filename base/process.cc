@@ -97,7 +97,7 @@ Child::~Child() {
 
 Result<Child> Child::spawn(const ProcessSpec& spec) {
   if (spec.argv.empty()) return fail(Code::kInvalidArgument, "cannot run a program without a name");
-  std::string program = spec.argv[0];
+  std::string program = spec.program.empty() ? spec.argv[0] : spec.program;
   if (program.find('/') == std::string::npos) {
     KILN_TRY_ASSIGN(program, find_program(program, path_list_of(spec.env)));
   }

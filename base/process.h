@@ -22,7 +22,18 @@
 
 namespace kiln {
 
+/// What a program that is init of a pid namespace of its own finds there.
+struct ProcessIsolation {
+  struct NamespaceMount {
+    int fd = -1;         // borrowed; a namespace: other fds belong to mounts that are not there
+    std::string target;  // an existing file, over which the namespace is bind-mounted
+  };
+  std::vector<std::string> unmounts;  // lazily unmounted if they are mount points
+  std::vector<NamespaceMount> mounts;
+};
+
 struct ProcessSpec {
+  std::string program;              // the file to run; empty: found by argv[0]
   std::vector<std::string> argv;    // argv[0]: a path, or a name looked up in PATH of `env`
   std::vector<std::string> env;     // "K=V"; nothing is inherited
   std::string cwd;                  // empty: the caller's
@@ -32,6 +43,10 @@ struct ProcessSpec {
       cgroup_procs;             // files to which the child writes its pid before it execs ("0")
   bool new_session = true;      // setsid: a terminal's Ctrl-C reaches kiln alone
   bool die_with_parent = true;  // PR_SET_PDEATHSIG SIGKILL
+  /// The program becomes init of a pid namespace of its own, in a copy of the mounts that follows
+  /// unmounts here (MS_SLAVE) and has that namespace's /proc. When it ends, the kernel ends all it
+  /// started before wait() returns, and what was mounted there vanishes. Needs CAP_SYS_ADMIN.
+  std::optional<ProcessIsolation> isolation;
 };
 
 struct ExitStatus {

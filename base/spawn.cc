@@ -1,9 +1,11 @@
 #include "base/spawn.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -26,6 +28,7 @@ enum class Step : uint8_t {
   kSession,
   kDescriptors,
   kCgroup,
+  kMounts,
   kDirectory,
   kExec
 };
@@ -46,10 +49,17 @@ struct Plan {
   bool new_session = false;
   bool die_with_parent = false;
   pid_t parent = 0;
+  int parent_pidfd = -1;
+  bool isolated = false;
+  const char* const* unmounts = nullptr;
+  size_t unmount_count = 0;
+  const char* const* mount_sources = nullptr;  // "/proc/self/fd/<n>"
+  const char* const* mount_targets = nullptr;
+  size_t mount_count = 0;
 
   Step failed_step = Step::kNone;
   int failed_errno = 0;
-  size_t failed_index = 0;  // into cgroup_files
+  size_t failed_index = 0;  // into cgroup_files or mount_targets
 };
 
 // ---- In the child: async-signal-safe calls only, no allocation, no unwinding. Not instrumented,
@@ -93,15 +103,42 @@ KILN_IN_CHILD bool join_cgroups(Plan& plan) {
   return true;
 }
 
+// Inside a pid namespace getppid() is 0 whether the parent lives or not; its pidfd tells.
+KILN_IN_CHILD bool parent_lives(const Plan& plan) {
+  if (!plan.isolated) return ::getppid() == plan.parent;
+  pollfd parent{plan.parent_pidfd, POLLIN, 0};
+  return ::poll(&parent, 1, 0) == 0;
+}
+
+// Slave, not private: a mount of another step that the parent unmounts must not live on in this
+// copy, or its file system would stay busy until the program ends.
+KILN_IN_CHILD bool set_up_mounts(Plan& plan) {
+  plan.failed_index = plan.mount_count;
+  if (::mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return false;
+  if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
+    return false;
+  for (size_t i = 0; i < plan.unmount_count; ++i)
+    if (::umount2(plan.unmounts[i], MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL &&
+        errno != ENOENT)
+      return false;
+  for (size_t i = 0; i < plan.mount_count; ++i) {
+    plan.failed_index = i;
+    if (::mount(plan.mount_sources[i], plan.mount_targets[i], nullptr, MS_BIND, nullptr) != 0)
+      return false;
+  }
+  return true;
+}
+
 KILN_IN_CHILD Step prepare_and_exec(Plan& plan) {
   reset_signals();
   if (plan.die_with_parent) {
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return Step::kSession;
     // A parent that died before the prctl sends no signal any more.
-    if (::getppid() != plan.parent) return Step::kParentDied;
+    if (!parent_lives(plan)) return Step::kParentDied;
   }
   if (plan.new_session && ::setsid() < 0) return Step::kSession;
   if (!join_cgroups(plan)) return Step::kCgroup;
+  if (plan.isolated && !set_up_mounts(plan)) return Step::kMounts;
   if (!set_up_stdio(plan)) return Step::kDescriptors;
   if (plan.cwd != nullptr && ::chdir(plan.cwd) != 0) return Step::kDirectory;
   ::execve(plan.program, plan.argv, plan.env);
@@ -202,6 +239,10 @@ Error spawn_error(const Plan& plan, const ProcessSpec& spec, const std::string& 
     case Step::kCgroup:
       return Error::from_errno(plan.failed_errno, "join cgroup",
                                spec.cgroup_procs.at(plan.failed_index));
+    case Step::kMounts:
+      return Error::from_errno(
+          plan.failed_errno, "mount",
+          plan.failed_index < plan.mount_count ? plan.mount_targets[plan.failed_index] : "/proc");
     case Step::kDirectory:
       return Error::from_errno(plan.failed_errno, "change directory to", spec.cwd);
     default:
@@ -214,13 +255,44 @@ void reap(pid_t pid) {
   }
 }
 
+// What set_up_mounts() reads, kept alive beside the plan.
+class MountPlan {
+ public:
+  Status prepare(const std::optional<ProcessIsolation>& isolation, Plan& plan) {
+    if (!isolation) return {};
+    // No glibc wrapper in Debian 12.
+    self_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+    if (!self_.valid()) return fail_errno("open a pidfd of", "kiln");
+    for (const ProcessIsolation::NamespaceMount& mount : isolation->mounts) {
+      sources_.push_back("/proc/self/fd/" + std::to_string(mount.fd));
+      targets_.push_back(mount.target.c_str());
+    }
+    source_texts_ = to_c_strings(sources_);
+    unmounts_ = to_c_strings(isolation->unmounts);
+    plan.isolated = true;
+    plan.parent_pidfd = self_.get();
+    plan.unmounts = unmounts_.data();
+    plan.unmount_count = unmounts_.size();
+    plan.mount_sources = source_texts_.data();
+    plan.mount_targets = targets_.data();
+    plan.mount_count = targets_.size();
+    return {};
+  }
+
+ private:
+  Fd self_;
+  std::vector<std::string> sources_;
+  std::vector<const char*> source_texts_, targets_, unmounts_;
+};
+
 Result<Spawned> clone_child(Plan& plan) {
   const ChildStack stack;
   if (!stack.valid()) return fail_errno("allocate stack", "");
   int pidfd = -1;
   const BlockedSignals blocked;
-  const pid_t pid = ::clone(child_main, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
-                            &plan, &pidfd);
+  const int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD |
+                    (plan.isolated ? CLONE_NEWPID | CLONE_NEWNS : 0);
+  const pid_t pid = ::clone(child_main, stack.top(), flags, &plan, &pidfd);
   if (pid < 0) return fail_errno("start process", plan.program);
   return Spawned{pid, Fd(pidfd)};
 }
@@ -246,6 +318,8 @@ Result<Spawned> spawn_process(const ProcessSpec& spec, const std::string& progra
   plan.new_session = spec.new_session;
   plan.die_with_parent = spec.die_with_parent;
   plan.parent = ::getpid();
+  MountPlan mounts;
+  KILN_TRY(mounts.prepare(spec.isolation, plan));
   KILN_TRY_ASSIGN(Spawned spawned, clone_child(plan));
   if (plan.failed_step == Step::kNone) return spawned;
   reap(spawned.pid);
