@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "base/result.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 
 #include <cstdint>

@@ -41,7 +41,6 @@ bool is_header_value(std::string_view text) {
 Code code_of(CURLcode code) {
   switch (code) {
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
       return Code::kInvalidArgument;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
@@ -70,6 +69,9 @@ bool has_header(const HttpRequest& request, std::string_view name) {
 Status check(const HttpRequest& request) {
   if (!is_token(request.method))
     return fail(Code::kInvalidArgument, quote(request.method) + " is not an HTTP method");
+  const std::string scheme = to_lower(request.url.substr(0, request.url.find("://")));
+  if (scheme != "http" && scheme != "https")
+    return fail(Code::kInvalidArgument, "only http and https URLs can be fetched");
   for (const auto& [name, value] : request.headers)
     if (!is_token(name) || !is_header_value(value))
       return fail(Code::kInvalidArgument, "invalid HTTP header " + quote(name));

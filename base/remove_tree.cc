@@ -5,11 +5,13 @@
 #include <linux/openat2.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/dir_reader.h"
 #include "base/fs.h"
 #include "base/openat2.h"
+#include "base/strings.h"
 
 namespace kiln {
 namespace {
@@ -161,6 +163,8 @@ Status TreeRemover::remove(const std::string& name) {
 
 Status remove_tree_at(int dir_fd, std::string_view name) {
   const std::string entry(name);
+  if (entry.empty() || entry == "." || entry == ".." || entry.find('/') != std::string::npos)
+    return fail(Code::kInvalidArgument, "refusing to remove \"" + entry + "\"");
   const int error = unlink_in(dir_fd, entry.c_str(), 0);
   if (error == 0 || error == ENOENT) return {};
   if (error != EISDIR) return tl::unexpected(Error::from_errno(error, "remove", name));
@@ -170,12 +174,16 @@ Status remove_tree_at(int dir_fd, std::string_view name) {
 }
 
 Status remove_tree(const std::string& path) {
-  std::string clean = clean_path(path);
-  const size_t slash = clean.rfind('/');
-  const std::string name = clean.substr(slash + 1);
-  if (name.empty() || name == "." || name == "..")
+  // No lexical cleaning: "a/.." would come out as the directory that holds "a", and removal has no
+  // undo.
+  const std::string_view text = std::string_view(path).substr(0, path.find_last_not_of('/') + 1);
+  const std::vector<std::string> components = split(text, '/');
+  const std::string& name = components.back();
+  if (name.empty() || name == "." ||
+      std::find(components.begin(), components.end(), "..") != components.end())
     return fail(Code::kInvalidArgument, "refusing to remove \"" + path + "\"");
-  const std::string parent = slash == std::string::npos ? "." : clean.substr(0, slash + 1);
+  const std::string_view above = text.substr(0, text.size() - name.size());
+  const std::string parent = above.empty() ? "." : std::string(above);
   const Fd fd(::open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid() && (errno == ENOENT || errno == ENOTDIR)) return {};
   if (!fd.valid()) return fail_errno("open directory", parent);

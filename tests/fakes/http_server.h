@@ -37,12 +37,12 @@ enum class Fault : uint8_t {
 
 struct Response {
   int status = 200;
-  Headers headers;   // Content-Length is added unless it or Transfer-Encoding is here
-  std::string body;  // not sent for HEAD
+  Headers headers = {};   // Content-Length is added unless it or Transfer-Encoding is here
+  std::string body = {};  // not sent for HEAD
   Fault fault = Fault::kNone;
-  size_t fault_after = 0;          // bytes of the body
-  bool silent = false;             // with a fault: not even the status line is sent
-  std::optional<std::string> raw;  // sent instead of all above; the connection then closes
+  size_t fault_after = 0;               // bytes of the body
+  bool silent = false;                  // with a fault: not even the status line is sent
+  std::optional<std::string> raw = {};  // sent instead of all above; the connection then closes
 };
 
 /// Serves until destroyed. The handler is called from several threads at once, one per connection.
