@@ -27,7 +27,7 @@ class ImageStore {
   Status keep_dangling(const Descriptor& image);           // an untagged build result
   Result<std::optional<StoredImage>> find(const Reference& name);  // by tag or by digest
   /// Manifest digest, config digest ("image ID") or a unique prefix (hex, at least 4 digits): kInvalidArgument if ambiguous.
-  Result<std::optional<StoredImage>> find_by_id(std::string_view id_or_prefix);
+  Result<std::optional<StoredImage>> find_by_id(ContentStore& content, std::string_view id_or_prefix);
   Result<std::vector<StoredImage>> list();                 // by name, then digest
   Result<bool> untag(const Reference& name);               // false: there was none
   Status remove(const Digest& image);                      // all its names
