@@ -142,12 +142,13 @@ Result<std::vector<StoredImage>> ImageStore::list() {
 
 Result<bool> ImageStore::untag(const Reference& name) {
   bool removed = false;
-  KILN_TRY(database_.write([&]() -> Status {
+  const Status done = database_.write([&]() -> Status {
     KILN_TRY_ASSIGN(Statement drop, database_.prepare("DELETE FROM images WHERE name = ?1"));
     KILN_TRY(drop.bind(1, name.to_string()).run());
     removed = database_.changes() > 0;
     return {};
-  }));
+  });
+  KILN_TRY(done);
   return removed;
 }
 

@@ -1,5 +1,5 @@
 // Images in and out as files: OCI image layout (directory or tar; image-spec image-layout.md) and docker-archive
-// (`docker save`: manifest.json, repositories). Reading accepts either and both at once, as docker 25+ writes them.
+// (`docker save`: manifest.json). Reading accepts either and both at once, as docker 25+ writes them.
 #pragma once
 
 #include "oci/content_store.h"
@@ -7,6 +7,7 @@
 #include "oci/reference.h"
 
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -24,7 +25,7 @@ Status write_oci_tar(ContentStore& content, std::span<const NamedImage> images, 
 /// The same as a directory; blobs are hard-linked or reflinked where possible. An existing layout is added to.
 Status write_oci_directory(ContentStore& content, std::span<const NamedImage> images, const std::string& directory,
                            std::stop_token stop);
-/// docker-archive: manifest.json + repositories + config and layers (also a valid OCI layout, as docker 25 writes).
+/// docker-archive: manifest.json beside an OCI layout, as BuildKit and docker 25 write it; docker 1.10 and later read it.
 /// kInvalidArgument for an index with more than one platform.
 Status write_docker_tar(ContentStore& content, std::span<const NamedImage> images, Sink& to, std::stop_token stop);
 

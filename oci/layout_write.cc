@@ -1,0 +1,224 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+#include "oci/image_store.h"
+#include "oci/layout.h"
+#include "oci/tar.h"
+
+namespace kiln::oci {
+namespace {
+
+constexpr std::string_view kLayoutFile = R"({"imageLayoutVersion":"1.0.0"})";
+constexpr uint64_t kDocumentLimit = 4U << 20U;
+
+// One index entry a name, so that tools which look for a name find it; an unnamed image has one
+// entry.
+Result<std::string> index_text(std::span<const NamedImage> images,
+                               std::vector<Descriptor> already) {
+  Index index{std::string(media_type::kIndex), std::move(already), {}};
+  const auto add = [&index](const Descriptor& descriptor) {
+    if (std::find(index.manifests.begin(), index.manifests.end(), descriptor) ==
+        index.manifests.end())
+      index.manifests.push_back(descriptor);
+  };
+  for (const NamedImage& image : images) {
+    if (image.names.empty()) add(image.descriptor);
+    for (const std::string& text : image.names) {
+      KILN_TRY_ASSIGN(const Reference name, Reference::parse(text));
+      Descriptor descriptor = image.descriptor;
+      descriptor.annotations["io.containerd.image.name"] = name.to_string();
+      if (!name.tag.empty()) descriptor.annotations["org.opencontainers.image.ref.name"] = name.tag;
+      // A name belongs to one image: the one written last.
+      std::erase_if(index.manifests, [&](const Descriptor& other) {
+        const auto named = other.annotations.find("io.containerd.image.name");
+        return named != other.annotations.end() && named->second == name.to_string();
+      });
+      add(descriptor);
+    }
+  }
+  return to_json_text(index);
+}
+
+Result<std::set<Digest>> blobs_of(ContentStore& content, std::span<const NamedImage> images) {
+  std::set<Digest> blobs;
+  for (const NamedImage& image : images) {
+    KILN_TRY_ASSIGN(const std::vector<Digest> some, reachable_blobs(content, image.descriptor));
+    blobs.insert(some.begin(), some.end());
+  }
+  return blobs;
+}
+
+class ArchiveWriter {
+ public:
+  ArchiveWriter(ContentStore& content, Sink& to, std::stop_token stop)
+      : content_(content), tar_(to), stop_(std::move(stop)) {}
+
+  Status directory(const char* path) {
+    KILN_TRY_ASSIGN(RelPath name, RelPath::strict(path));
+    TarEntry entry;
+    entry.path = std::move(name);
+    entry.type = EntryType::kDirectory;
+    entry.mode = 0755;
+    return tar_.add(entry);
+  }
+  Status text(const char* path, std::string_view bytes) {
+    KILN_TRY(header(path, bytes.size()));
+    return tar_.data(as_bytes(bytes));
+  }
+  Status blobs(const std::set<Digest>& blobs) {
+    KILN_TRY(directory("blobs"));
+    KILN_TRY(directory("blobs/sha256"));
+    for (const Digest& digest : blobs) KILN_TRY(blob(digest));
+    return {};
+  }
+  Status finish() { return tar_.finish(); }
+
+ private:
+  Status header(const std::string& path, uint64_t size) {
+    KILN_TRY_ASSIGN(RelPath name, RelPath::strict(path));
+    TarEntry entry;
+    entry.path = std::move(name);
+    entry.mode = 0644;
+    entry.size = size;
+    return tar_.add(entry);
+  }
+
+  // Not hashed again: it was verified when it was stored, and whoever loads the archive verifies
+  // it.
+  Status blob(const Digest& digest) {
+    KILN_TRY_ASSIGN(const std::optional<uint64_t> size, content_.size(digest));
+    if (!size)
+      return fail(Code::kNotFound, "blob " + digest.to_string() + " is not in the content store");
+    KILN_TRY_ASSIGN(const Fd fd, content_.open_fd(digest));
+    KILN_TRY(header("blobs/sha256/" + digest.hex(), *size));
+    if (buffer_.empty()) buffer_.resize(1U << 20U);
+    for (uint64_t left = *size; left > 0;) {
+      if (stop_.stop_requested()) return fail(Code::kCancelled, "writing the archive was stopped");
+      const ssize_t got =
+          ::read(fd.get(), buffer_.data(), std::min<uint64_t>(left, buffer_.size()));
+      if (got < 0) return fail_errno("read blob", digest.to_string());
+      if (got == 0)
+        return fail(Code::kDataLoss, "blob " + digest.to_string() + " is shorter than its size");
+      KILN_TRY(tar_.data({buffer_.data(), static_cast<size_t>(got)}));
+      left -= static_cast<uint64_t>(got);
+    }
+    return {};
+  }
+
+  ContentStore& content_;
+  TarWriter tar_;
+  std::stop_token stop_;
+  std::vector<std::byte> buffer_;
+};
+
+// The manifest that docker loads: the only one of an index, or the host's if attestations stand
+// beside it.
+Result<Manifest> single_manifest(ContentStore& content, const Descriptor& image) {
+  Descriptor manifest = image;
+  if (is_index(image.media_type)) {
+    KILN_TRY_ASSIGN(const std::string text, read_blob(content, image.digest, kDocumentLimit));
+    KILN_TRY_ASSIGN(const Index index, parse_index(text));
+    std::vector<const Descriptor*> real;
+    for (const Descriptor& entry : index.manifests)
+      if (!entry.platform || entry.platform->os != "unknown") real.push_back(&entry);
+    if (real.size() != 1)
+      return tl::unexpected(
+          Error(Code::kInvalidArgument,
+                "a docker archive holds one platform, the image has " + std::to_string(real.size()))
+              .hint("use the OCI format"));
+    manifest = *real.front();
+  }
+  KILN_TRY_ASSIGN(const std::string text, read_blob(content, manifest.digest, kDocumentLimit));
+  return parse_manifest(text);
+}
+
+Result<std::string> docker_manifest(ContentStore& content, std::span<const NamedImage> images) {
+  Json list = Json::array();
+  for (const NamedImage& image : images) {
+    KILN_TRY_ASSIGN(const Manifest manifest, single_manifest(content, image.descriptor));
+    Json layers = Json::array();
+    for (const Descriptor& layer : manifest.layers)
+      layers.push_back("blobs/sha256/" + layer.digest.hex());
+    Json tags = Json::array();
+    for (const std::string& text : image.names) {
+      KILN_TRY_ASSIGN(const Reference name, Reference::parse(text));
+      tags.push_back(name.familiar());
+    }
+    Json entry = Json::object();
+    entry.set("Config", "blobs/sha256/" + manifest.config.digest.hex());
+    entry.set("RepoTags", tags.elements().empty() ? Json() : std::move(tags));
+    entry.set("Layers", std::move(layers));
+    list.push_back(std::move(entry));
+  }
+  return list.dump();
+}
+
+Status place_blob(ContentStore& content, const Digest& digest, const std::string& directory) {
+  const std::string target = directory + "/" + digest.hex();
+  KILN_TRY_ASSIGN(const bool there, exists(target));
+  if (there) return {};
+  KILN_TRY_ASSIGN(const Fd from, content.open_fd(digest));
+  KILN_TRY_ASSIGN(AtomicFile to, AtomicFile::create(target));
+  KILN_TRY_ASSIGN(const uint64_t copied, copy_file_data(from.get(), to.fd()));
+  (void)copied;  // the blob's size is its own
+  return to.commit();
+}
+
+Result<std::vector<Descriptor>> existing_manifests(const std::string& directory) {
+  const std::string file = directory + "/index.json";
+  KILN_TRY_ASSIGN(const bool there, exists(file));
+  if (!there) return std::vector<Descriptor>();
+  KILN_TRY_ASSIGN(const std::string text, read_file(file, kDocumentLimit));
+  KILN_TRY_ASSIGN(Index index, parse_index(text));
+  return std::move(index.manifests);
+}
+
+Status write_atomically(const std::string& path, std::string_view text) {
+  KILN_TRY_ASSIGN(AtomicFile file, AtomicFile::create(path));
+  KILN_TRY(file.write(text));
+  return file.commit();
+}
+
+}  // namespace
+
+Status write_oci_tar(ContentStore& content, std::span<const NamedImage> images, Sink& to,
+                     std::stop_token stop) {
+  KILN_TRY_ASSIGN(const std::set<Digest> blobs, blobs_of(content, images));
+  KILN_TRY_ASSIGN(const std::string index, index_text(images, {}));
+  ArchiveWriter archive(content, to, std::move(stop));
+  KILN_TRY(archive.blobs(blobs));
+  KILN_TRY(archive.text("index.json", index));
+  KILN_TRY(archive.text("oci-layout", kLayoutFile));
+  return archive.finish();
+}
+
+Status write_docker_tar(ContentStore& content, std::span<const NamedImage> images, Sink& to,
+                        std::stop_token stop) {
+  KILN_TRY_ASSIGN(const std::set<Digest> blobs, blobs_of(content, images));
+  KILN_TRY_ASSIGN(const std::string manifest, docker_manifest(content, images));
+  KILN_TRY_ASSIGN(const std::string index, index_text(images, {}));
+  ArchiveWriter archive(content, to, std::move(stop));
+  KILN_TRY(archive.blobs(blobs));
+  KILN_TRY(archive.text("index.json", index));
+  KILN_TRY(archive.text("manifest.json", manifest));
+  KILN_TRY(archive.text("oci-layout", kLayoutFile));
+  return archive.finish();
+}
+
+Status write_oci_directory(ContentStore& content, std::span<const NamedImage> images,
+                           const std::string& directory, std::stop_token stop) {
+  KILN_TRY_ASSIGN(const std::set<Digest> blobs, blobs_of(content, images));
+  KILN_TRY(make_dirs(directory + "/blobs/sha256"));
+  for (const Digest& digest : blobs) {
+    if (stop.stop_requested()) return fail(Code::kCancelled, "writing the layout was stopped");
+    KILN_TRY(place_blob(content, digest, directory + "/blobs/sha256"));
+  }
+  KILN_TRY_ASSIGN(std::vector<Descriptor> already, existing_manifests(directory));
+  KILN_TRY_ASSIGN(const std::string index, index_text(images, std::move(already)));
+  KILN_TRY(write_atomically(directory + "/oci-layout", kLayoutFile));
+  return write_atomically(directory + "/index.json", index);
+}
+
+}  // namespace kiln::oci
