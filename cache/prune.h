@@ -30,9 +30,9 @@ struct PruneRecord {
 struct PruneOptions {
   std::chrono::sys_time<std::chrono::nanoseconds> now{};
   /// Only records that nobody has used for at least this long.
-  std::optional<std::chrono::nanoseconds> unused_for;
+  std::optional<std::chrono::nanoseconds> unused_for{};
   /// Stop once the trees that records still hold take no more than this many bytes.
-  std::optional<uint64_t> keep_bytes;
+  std::optional<uint64_t> keep_bytes{};
 };
 
 struct PrunePlan {
