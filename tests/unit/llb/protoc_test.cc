@@ -1,36 +1,31 @@
 // What kiln writes is read by protoc from the same .proto: the independent reader that is at hand.
 #include "llb/codec.h"
+
+#include "base/process.h"
 #include "tests/unit/llb/sample_graph.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
 
 namespace kiln::llb {
 namespace {
 
 using ::testing::HasSubstr;
 
+constexpr const char* kPathList = "/usr/local/bin:/usr/bin:/bin";
+
 std::string decode_with_protoc(const std::string& bytes) {
-  char dir[] = "/tmp/kiln-protoc-XXXXXX";
-  KILN_CHECK(mkdtemp(dir) != nullptr);
-  const std::string base = dir;
-  std::ofstream(base + "/in") << bytes;
-  const std::string command = "protoc --decode=pb.Definition --proto_path=" KILN_SOURCE_DIR
-                              "/llb ops.proto <" +
-                              base + "/in >" + base + "/out 2>&1";
-  const int status = std::system(command.c_str());  // NOLINT: a test of an outside tool
-  std::ostringstream text;
-  text << std::ifstream(base + "/out").rdbuf();
-  std::system(("rm -r " + base).c_str());  // NOLINT
-  return status == 0 ? text.str() : "protoc failed: " + text.str();
+  ProcessSpec spec;
+  spec.argv = {"protoc", "--decode=pb.Definition", "--proto_path=" KILN_SOURCE_DIR "/llb",
+               "ops.proto"};
+  spec.env = {std::string("PATH=") + kPathList};
+  const auto run = run_captured(spec, bytes, 1U << 20U, {});
+  if (!run) return run.error().to_string();
+  return run->exit.ok() ? run->out : "protoc failed: " + run->err;
 }
 
 TEST(ProtocTest, DecodesADefinition) {
-  if (std::system("protoc --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "protoc is not here";
+  if (!find_program("protoc", kPathList)) GTEST_SKIP() << "protoc is not here";
   const std::string text = decode_with_protoc(marshal_definition(sample_graph()));
   EXPECT_THAT(text, HasSubstr("key: \"llb.customname\""));
   EXPECT_THAT(text, HasSubstr("filename: \"Dockerfile\""));
