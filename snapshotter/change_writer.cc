@@ -139,7 +139,7 @@ Status ChangeWriter::white_out(const RelPath& path) {
   KILN_TRY(write_parents());
   TarEntry entry;  // a regular file without owner, mode, time and content
   entry.path = path.parent().child(std::string(kWhiteout) + std::string(path.name()));
-  return stream_.add(std::move(entry));
+  return stream_.add(std::move(entry), Content::kNone);
 }
 
 }  // namespace kiln::internal

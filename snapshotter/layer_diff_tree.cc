@@ -55,12 +55,13 @@ class TreeDiffer {
       : lower_(lower), upper_(upper), writer_(upper, tar, stop), stop_(std::move(stop)) {}
 
   Status run() {
-    KILN_TRY_ASSIGN(const auto below, HardlinkGroups::find(lower_, stop_));
-    KILN_TRY_ASSIGN(const auto above, HardlinkGroups::find(&upper_, stop_));
-    KILN_TRY_ASSIGN(changed_groups_, internal::changed_groups(
-                                         below, above, [this](const auto& path, const auto& st) {
-                                           return group_differs(path, st);
-                                         }));
+    KILN_TRY_ASSIGN(lower_groups_, HardlinkGroups::find(lower_, stop_));
+    KILN_TRY_ASSIGN(const auto groups, HardlinkGroups::find(&upper_, stop_));
+    KILN_TRY_ASSIGN(
+        changed_groups_,
+        internal::changed_groups(lower_groups_, groups, [this](const auto& path, const auto& st) {
+          return group_differs(path, st);
+        }));
     KILN_TRY(walk(RelPath(), lower_ != nullptr));
     return writer_.finish();
   }
@@ -97,7 +98,8 @@ class TreeDiffer {
       const bool changed = changed_groups_.contains({child.st.st_dev, child.st.st_ino});
       return changed ? writer_.add(path, child) : Status();
     }
-    if (lower != nullptr) {
+    const bool was_joined = lower_groups_.leader(path) != path;
+    if (lower != nullptr && !was_joined) {
       KILN_TRY_ASSIGN(const bool differs, differ(path, child, *lower));
       if (!differs) return {};
     }
@@ -152,7 +154,8 @@ class TreeDiffer {
   const Root& upper_;
   ChangeWriter writer_;
   std::stop_token stop_;
-  std::set<internal::Inode> changed_groups_;
+  HardlinkGroups lower_groups_;
+  std::set<internal::Inode> changed_groups_;  // of the upper tree
 };
 
 }  // namespace

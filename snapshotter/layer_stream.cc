@@ -45,10 +45,9 @@ struct LayerStream::Batch {
   enum State : int { kWaiting, kClaimed, kDone };
   struct Item {
     oci::TarEntry entry;
-    size_t offset = 0;  // of a small file's bytes in `data`
-    bool is_small_file() const {
-      return entry.type == oci::EntryType::kFile && entry.size <= kSmallFileBytes;
-    }
+    bool is_read;   // a file of the tree
+    size_t offset;  // of a small file's bytes in `data`
+    bool is_small_file() const { return is_read && entry.size <= kSmallFileBytes; }
   };
 
   std::atomic<int> state = kWaiting;
@@ -89,8 +88,9 @@ LayerStream::~LayerStream() {
   reads_.wait();
 }
 
-Status LayerStream::add(oci::TarEntry entry) {
-  Batch::Item item{std::move(entry), filling_->data_bytes};
+Status LayerStream::add(oci::TarEntry entry, Content content) {
+  const bool is_read = content == Content::kFromTree && entry.type == oci::EntryType::kFile;
+  Batch::Item item{std::move(entry), is_read, filling_->data_bytes};
   if (item.is_small_file()) filling_->data_bytes += item.entry.size;
   filling_->items.push_back(std::move(item));
   if (filling_->data_bytes < kBatchBytes && filling_->items.size() < kBatchEntries) return {};
@@ -119,7 +119,7 @@ Status LayerStream::write_oldest() {
 
 Status LayerStream::write_batch(Batch& batch) {
   for (Batch::Item& item : batch.items) {
-    if (item.entry.type == oci::EntryType::kFile && !item.is_small_file()) {
+    if (item.is_read && !item.is_small_file()) {
       KILN_TRY(write_large(item.entry));
       continue;
     }

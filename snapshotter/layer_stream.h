@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <stop_token>
@@ -16,6 +17,9 @@
 #include "oci/tar.h"
 
 namespace kiln::internal {
+
+/// Where a regular file's data and security.capability come from.
+enum class Content : uint8_t { kNone, kFromTree };
 
 /// Entries are collected into batches; a batch is read on oneTBB while earlier ones are written. A
 /// batch that no worker has begun is read by the writing thread, so that this makes progress even
@@ -29,9 +33,9 @@ class LayerStream {
   LayerStream(const LayerStream&) = delete;
   LayerStream& operator=(const LayerStream&) = delete;
 
-  /// Regular files: data and security.capability are filled in here. kFailedPrecondition: a file's
-  /// size is not that of its entry any more.
-  Status add(oci::TarEntry entry);
+  /// kFailedPrecondition, from here or a later call: a file's size is not that of its entry any
+  /// more.
+  Status add(oci::TarEntry entry, Content content = Content::kFromTree);
   Status finish();
 
  private:

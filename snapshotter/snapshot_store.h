@@ -101,8 +101,7 @@ class SnapshotStore : public Snapshotter {
 
   // snapshot_removal.cc
   Status drop_lost();
-  Result<std::vector<int64_t>> choose_victims(const std::vector<SnapshotId>& keep,
-                                              uint64_t before);
+  Result<std::vector<int64_t>> choose_victims(const std::vector<SnapshotId>& keep, uint64_t before);
   Result<std::vector<std::string>> take_orphans();
   Result<uint64_t> remove_directories(const std::vector<int64_t>& directories);
 

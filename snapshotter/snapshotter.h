@@ -86,9 +86,10 @@ class Snapshotter {
   virtual Status sync() = 0;
   /// For pruning: removes what is not in `keep`, not an ancestor of a kept one and not used by a
   /// live lease. Bytes freed.
-  /// `before`: the pruner's bound, Leases::oldest_live() as it was before it collected `keep`; what a build used that has
-  /// ended since stays, although no live lease guards it any more.
-  virtual Result<uint64_t> remove_unreferenced(const std::vector<SnapshotId>& keep, uint64_t before = UINT64_MAX) = 0;
+  /// `before`: the pruner's bound, Leases::oldest_live() as it was before it collected `keep`; what
+  /// a build used that has ended since stays, although no live lease guards it any more.
+  virtual Result<uint64_t> remove_unreferenced(const std::vector<SnapshotId>& keep,
+                                               uint64_t before = UINT64_MAX) = 0;
   /// All committed snapshots, for `du` and prune.
   virtual Result<std::vector<SnapshotId>> list() = 0;
   /// "overlay" or "copy".

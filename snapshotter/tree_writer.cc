@@ -115,7 +115,9 @@ Result<Fd> TreeWriter::open_or_make(const RelPath& directory, const struct times
   }
   if (is_upper()) return needs_lower_layers("the directory \"" + directory.str() + "\"");
   if (found.error().code() != Code::kNotFound) return found;
-  return make_implied(directory, mtime);
+  // A link that dangles inside the root: what it points to is made.
+  KILN_TRY_ASSIGN(const RelPath resolved, root_.resolve(directory, FollowLast::kYes));
+  return resolved == directory ? make_implied(directory, mtime) : open_or_make(resolved, mtime);
 }
 
 Status TreeWriter::enter_parent(const TarEntry& entry) {
