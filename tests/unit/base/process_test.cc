@@ -58,8 +58,7 @@ TEST(ProcessTest, MuchInputAndOutputAtOnceDoesNotDeadlock) {
 }
 
 TEST(ProcessTest, OutputIsCutAtTheLimit) {
-  const CapturedRun result =
-      must(run_captured(shell("yes | head -c 100000"), "", 10, {}));
+  const CapturedRun result = must(run_captured(shell("yes | head -c 100000"), "", 10, {}));
   EXPECT_EQ(result.out.size(), 10U);
   EXPECT_TRUE(result.exit.ok());
 }
