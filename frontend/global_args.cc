@@ -36,8 +36,17 @@ bool is_predefined_arg(std::string_view key) {
        {"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"}) {
     if (equal_fold(key, proxy)) return true;
   }
-  return key.starts_with("BUILDKIT_") || key.starts_with("BUILD") || key.starts_with("TARGET") ||
-         key == "SOURCE_DATE_EPOCH";
+  if (key.starts_with("BUILDKIT_") || key == "SOURCE_DATE_EPOCH" || key == "TARGETSTAGE")
+    return true;
+  for (std::string_view side : {"BUILD", "TARGET"}) {
+    if (!key.starts_with(side)) continue;
+    const std::string_view what = key.substr(side.size());
+    if (what == "PLATFORM" || what == "OS" || what == "OSVERSION" || what == "ARCH" ||
+        what == "VARIANT") {
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace kiln::frontend

@@ -46,6 +46,20 @@ std::string upper_name(const std::string& text) {
 
 }  // namespace
 
+std::string without_credentials(std::string_view text) {
+  std::string out;
+  while (true) {
+    const size_t scheme = text.find("://");
+    if (scheme == std::string_view::npos) return out + std::string(text);
+    const size_t start = scheme + 3;
+    const size_t end = text.find_first_of("/?#\"' \t\n", start);
+    const std::string_view authority = text.substr(start, end - start);
+    const size_t at = authority.rfind('@');
+    out += text.substr(0, start);
+    text.remove_prefix(at == std::string_view::npos ? start : start + at + 1);
+  }
+}
+
 void warn_undefined(Conversion& c, const Stage& stage, const Command& command,
                     const std::vector<std::string>& names) {
   for (const std::string& name : names) {
@@ -105,7 +119,7 @@ std::string step_text(const Conversion& c, const Stage& stage, const Command& co
   };
   const Result<dockerfile::Expansion> expansion =
       dockerfile::expand(instruction.text, masked, options);
-  return upper_name(expansion ? expansion->text : instruction.text);
+  return upper_name(without_credentials(expansion ? expansion->text : instruction.text));
 }
 
 std::string step_name(const Conversion& c, const Stage& stage, const Command& command,
@@ -125,7 +139,7 @@ std::string step_name(const Conversion& c, const Stage& stage, const Command& co
 llb::Meta step_meta(const Stage& stage, const Command& command, std::string name) {
   llb::Meta meta;
   meta.name = std::move(name);
-  meta.description[kCommandKey] = command.instruction->text;
+  meta.description[kCommandKey] = without_credentials(command.instruction->text);
   meta.where = {command.instruction->where};
   meta.stage = stage.name;
   return meta;
