@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/strings.h"
+#include "frontend/conversion.h"
 #include "frontend/git_ref.h"
 #include "oci/reference.h"
 
@@ -30,9 +31,9 @@ std::string normalise_key(const std::string& key) {
   return normalise(std::string_view(key).substr(0, mark)) + key.substr(mark);
 }
 
-llb::Meta named(std::string name) {
+llb::Meta named(const std::string& name) {
   llb::Meta meta;
-  meta.name = std::move(name);
+  meta.name = without_credentials(name);
   return meta;
 }
 

@@ -190,8 +190,8 @@ Status check_checksum(const Request& request) {
   return {};
 }
 
-Status fill_common(const Conversion& c, const Stage& stage, const Request& request,
-                   const ModeChange& mode, Draft& draft) {
+void fill_common(const Conversion& c, const Stage& stage, const Request& request,
+                 const ModeChange& mode, Draft& draft) {
   llb::CopyAction& common = draft.common;
   common.dest = destination_path(stage, request.destination);
   common.mode = mode.mode;
@@ -200,7 +200,6 @@ Status fill_common(const Conversion& c, const Stage& stage, const Request& reque
   common.exclude_patterns = request.exclude;
   common.timestamp = file_timestamp(c);
   if (!request.chown.empty()) common.owner = parse_owner(request.chown, draft.base);
-  return {};
 }
 
 llb::FileOp file_op(Draft& draft) {
@@ -222,7 +221,7 @@ std::string history_text(const Request& request) {
   if (request.parents) out += " --parents";
   if (!request.chown.empty()) out += " --chown=" + request.chown;
   if (!request.chmod.empty()) out += " --chmod=" + request.chmod;
-  for (const std::string& source : request.sources) out += " " + source;
+  for (const std::string& source : request.sources) out += " " + without_credentials(source);
   for (const auto& [name, content] : request.files) out += " <<" + name;
   return out + " " + request.destination + " # buildkit";
 }
@@ -256,7 +255,7 @@ Status convert_transfer(Conversion& c, Stage& stage, const Command& command,
   const bool link = makes_link(request);
   Draft draft;
   if (!link) draft.base = draft.inputs.add(stage.root);
-  KILN_TRY(fill_common(c, stage, request, mode, draft));
+  fill_common(c, stage, request, mode, draft);
   for (const std::string& source : request.sources) {
     KILN_TRY(add_source(c, request, source, meta, draft));
   }

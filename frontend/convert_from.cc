@@ -1,3 +1,4 @@
+#include "base/path.h"
 #include "base/strings.h"
 #include "frontend/conversion.h"
 #include "frontend/global_args.h"
@@ -125,11 +126,10 @@ Result<Stage*> add_stage(Conversion& c, const TypedInstruction& instruction,
   return &c.stages.add(std::move(stage));
 }
 
-Status note_args(Conversion& c, const TypedInstruction& instruction) {
-  if (const auto* arg = std::get_if<dockerfile::Arg>(&instruction.kind)) {
-    for (const auto& item : arg->items) c.used_args.insert(item.key);
-  }
-  return {};
+void note_args(Conversion& c, const TypedInstruction& instruction) {
+  const auto* arg = std::get_if<dockerfile::Arg>(&instruction.kind);
+  if (arg == nullptr) return;
+  for (const auto& item : arg->items) c.used_args.insert(item.key);
 }
 
 void count_steps(Stage& stage) {
@@ -149,14 +149,10 @@ Error not_found(const Conversion& c, const Stage& stage, const Error& error) {
   return error.advice().empty() ? out : out.hint(error.advice());
 }
 
-Command from_command(const Stage&) {
-  return {};
-}
-
 llb::Meta from_meta(const Conversion& c, Stage& stage) {
   if (stage.steps > 0) stage.step = 1;
   llb::Meta meta;
-  meta.name = step_name(c, stage, from_command(stage), "FROM " + stage.reference);
+  meta.name = step_name(c, stage, Command{}, "FROM " + stage.reference);
   meta.description["com.docker.dockerfile.v1.command"] =
       stage.external ? "FROM " + stage.base_name : stage.from_text;
   meta.where = {stage.where};
@@ -206,9 +202,16 @@ Status use_image(Conversion& c, Stage& stage) {
   stage.reference = pinned(*image);
   warn_platform(c, stage);
   if (!stage.config.has_layers()) return {};  // as good as scratch
-  llb::Meta meta = from_meta(c, stage);
-  stage.root = c.plan.add(c.images.source(*image), {}, stage.platform, std::move(meta));
+  stage.image = c.images.source(*image);
   return {};
+}
+
+/// Its name says how many steps the stage has, triggers included: so this comes after them.
+void add_image(Conversion& c, Stage& stage) {
+  if (!stage.image) return;
+  llb::Meta meta = from_meta(c, stage);
+  stage.root = c.plan.add(*std::move(stage.image), {}, stage.platform, std::move(meta));
+  stage.image.reset();
 }
 
 Status open_base(Conversion& c, Stage& stage) {
@@ -230,7 +233,7 @@ Status open_base(Conversion& c, Stage& stage) {
 Status collect_stages(Conversion& c, const std::vector<TypedInstruction>& instructions) {
   Stage* stage = nullptr;
   for (const TypedInstruction& instruction : instructions) {
-    KILN_TRY(note_args(c, instruction));
+    note_args(c, instruction);
     if (const auto* from = std::get_if<dockerfile::From>(&instruction.kind)) {
       KILN_TRY_ASSIGN(stage, add_stage(c, instruction, *from));
     } else if (stage != nullptr) {
@@ -262,7 +265,10 @@ Status resolve_base(Conversion& c, Stage& stage) {
   stage.resolved = true;
   const Status status = open_base(c, stage);
   if (!status) return tl::unexpected(status.error().at(stage.where));
-  if (stage.external || stage.context) stage.converted = true;
+  if (stage.external || stage.context) {
+    add_image(c, stage);
+    stage.converted = true;
+  }
   return {};
 }
 
@@ -286,7 +292,7 @@ Status add_triggers(Conversion& c, Stage& stage) {
     Result<TypedInstruction> parsed = dockerfile::parse_trigger(text, c.escape, stage.where);
     if (!parsed) return tl::unexpected(parsed.error().wrap("ONBUILD trigger").at(stage.where));
     c.triggers.push_back(std::make_unique<TypedInstruction>(*std::move(parsed)));
-    KILN_TRY(note_args(c, *c.triggers.back()));
+    note_args(c, *c.triggers.back());
     commands.push_back({c.triggers.back().get(), true, {}});
     KILN_TRY(c.stages.link(stage, commands.back()));
     stage.steps += is_step(*c.triggers.back()) ? 1 : 0;
@@ -307,6 +313,7 @@ Status start_stage(Conversion& c, Stage& stage) {
     stage.env = base.env;  // ARGs of the base are in scope (checked against BuildKit)
     stage.args.insert(stage.args.end(), base.args.begin(), base.args.end());
   }
+  add_image(c, stage);
   c.contexts.use(stage.root, "/");
   dockerfile::Environment of_image = dockerfile::Environment::from_strings(stage.config.env());
   if (!of_image.get("PATH") && stage.platform.os != "windows") {
@@ -319,11 +326,8 @@ Status start_stage(Conversion& c, Stage& stage) {
     stage.env.set(key, value);
   }
   const std::string& directory = stage.config.working_dir();
-  if (!directory.empty()) {
-    stage.cwd = directory.starts_with('/') ? directory : "/" + directory;
-  } else {
-    stage.cwd = "/";
-  }
+  stage.cwd = join_path("/", directory);
+  if (!directory.empty()) stage.config.set_text("WorkingDir", stage.cwd);
   return {};
 }
 

@@ -57,7 +57,8 @@ struct Stage {
   bool resolved = false;   // its base image or context is open
   bool triggered = false;  // its base's triggers are among the commands
   bool converted = false;
-  std::string reference;  // of the base image, with digest
+  std::string reference;               // of the base image, with digest
+  std::optional<llb::SourceOp> image;  // its vertex, until that is added
   Platform platform;
   Root root;
   dockerfile::Environment env;

@@ -47,13 +47,13 @@ class Sorter {
     for (size_t i = 0; i < entries.size(); ++i) index_.emplace(entries[i].digest, i);
   }
 
-  /// The entries that `root` needs, inputs first.
-  Result<std::vector<size_t>> from(const Digest& root) {
+  /// All entries, inputs first, otherwise as they came.
+  Result<std::vector<size_t>> sorted() {
     marks_.assign(entries_.size(), Mark::kNew);
-    KILN_TRY_ASSIGN(const size_t first, find(root));
-    stack_.push_back({first, 0});
-    marks_[first] = Mark::kOpen;
-    while (!stack_.empty()) KILN_TRY(advance());
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      open(i);
+      while (!stack_.empty()) KILN_TRY(advance());
+    }
     return std::move(order_);
   }
 
@@ -85,11 +85,14 @@ class Sorter {
     KILN_TRY_ASSIGN(const size_t next, find(input.digest));
     KILN_TRY(check(next, input.index));
     if (marks_[next] == Mark::kOpen) return fail(Code::kInvalidArgument, "the graph has a cycle");
-    if (marks_[next] == Mark::kNew) {
-      marks_[next] = Mark::kOpen;
-      stack_.push_back({next, 0});
-    }
+    open(next);
     return {};
+  }
+
+  void open(size_t entry) {
+    if (marks_[entry] != Mark::kNew) return;
+    marks_[entry] = Mark::kOpen;
+    stack_.push_back({entry, 0});
   }
 
   Status check(size_t entry, uint32_t output) const {
@@ -202,7 +205,7 @@ Result<Vertex> decode_vertex(const pb::Definition& in, Entry& entry,
 Result<Graph> decode_graph(const pb::Definition& in) {
   KILN_TRY_ASSIGN(std::vector<Entry> entries, decode_entries(in));
   KILN_TRY_ASSIGN(const DecodedInput target, terminal_input(entries));
-  KILN_TRY_ASSIGN(const std::vector<size_t> order, Sorter(entries).from(entries.back().digest));
+  KILN_TRY_ASSIGN(const std::vector<size_t> order, Sorter(entries).sorted());
   GraphBuilder builder;
   std::unordered_map<Digest, VertexId> ids;
   for (size_t index : order) {
