@@ -117,6 +117,11 @@ PatternMatcher::Pattern PatternMatcher::compile_one(std::string_view text) {
   for (auto it = pattern.tokens.rbegin(); it != pattern.tokens.rend() && literal(*it); ++it) {
     pattern.tail.insert(0, it->text);
   }
+  std::string run;
+  for (const Token& token : pattern.tokens) {
+    run = literal(token) ? run + token.text : std::string();
+    if (run.size() > pattern.needle.size()) pattern.needle = run;
+  }
   return pattern;
 }
 
@@ -162,6 +167,7 @@ bool PatternMatcher::pattern_matches(const Pattern& pattern, std::string_view pa
               path == std::string_view(pattern.literal).substr(1));
     case Pattern::Kind::kGeneral:
       return starts_with(path, pattern.head) && ends_with(path, pattern.tail) &&
+             path.find(pattern.needle) != std::string_view::npos &&
              tokens_match(pattern.tokens, path);
   }
   return false;

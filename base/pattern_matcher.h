@@ -65,6 +65,7 @@ class PatternMatcher {
     std::string literal;        // kExact: the path; kPrefix: "dir/"; kSuffix: what follows "**"
     std::vector<Token> tokens;  // kGeneral
     std::string head, tail;     // kGeneral: what a match must begin and end with
+    std::string needle;  // kGeneral: the longest run of plain characters, which a match must hold
   };
   static Pattern compile_one(std::string_view text);
   static std::vector<Token> tokenize(std::string_view text);
