@@ -71,14 +71,13 @@ Status expand(const TreeView& source, const llb::CopyAction& copy, const RelPath
   return {};
 }
 
-Status check_required(const TreeView& source, const llb::CopyAction& copy, const RelPath& named) {
-  if (copy.required_paths.empty()) return {};
-  KILN_TRY_ASSIGN(const RelPath base, resolve_in_tree(source, named, FollowLast::kYes));
+/// Required paths count from the source's root.
+Status check_required(const TreeView& source, const llb::CopyAction& copy) {
   for (const std::string& required : copy.required_paths) {
-    KILN_TRY_ASSIGN(const RelPath below, RelPath::rooted(required));
-    KILN_TRY_ASSIGN(const RelPath path, resolve_in_tree(source, base.join(below), FollowLast::kNo));
+    KILN_TRY_ASSIGN(const RelPath named, RelPath::rooted(required));
+    KILN_TRY_ASSIGN(const RelPath path, resolve_in_tree(source, named, FollowLast::kNo));
     KILN_TRY_ASSIGN(const auto st, source.stat(path));
-    if (!st) return tl::unexpected(not_found(source, named.join(below), path));
+    if (!st) return tl::unexpected(not_found(source, named, path));
   }
   return {};
 }
@@ -152,11 +151,11 @@ class SelectionWalk {
 
 Result<std::vector<CopyMatch>> select_matches(const TreeView& source, const llb::CopyAction& copy) {
   KILN_TRY_ASSIGN(const RelPath named, RelPath::rooted(copy.src));
+  KILN_TRY(check_required(source, copy));
   std::vector<CopyMatch> matches;
   if (!copy.allow_wildcard || !has_wildcard(named.str())) {
     KILN_TRY_ASSIGN(CopyMatch match, make_match(source, copy, named));
     matches.push_back(std::move(match));
-    KILN_TRY(check_required(source, copy, named));
     return matches;
   }
   const std::vector<std::string_view> parts = named.components();
