@@ -43,6 +43,13 @@ TEST(MarshalOpTest, WritesAnImageSourceAsBuildKitDoes) {
             "5a00");
 }
 
+// What `buildctl debug dump-llb` prints for FROM alpine on linux/amd64.
+TEST(MarshalOpTest, GivesTheDigestThatBuildKitGives) {
+  const SourceOp op{"docker-image://docker.io/library/alpine:latest", {}};
+  EXPECT_EQ(Digest::of(marshal_op(op, {}, Platform{"linux", "amd64", ""})).hex(),
+            "665ba8b2cdc0cb0200e2a42a6b3c0f8f684089f4cd1b81494fbb9805879120f7");
+}
+
 TEST(MarshalOpTest, WritesScratchAndNoOutputAsMinusOne) {
   const FileOp op{{{kNoIndex, kNoIndex, 0, MkDirAction{"/a", 0755, true, {}, -1}}}};
   const std::string minus_one = "ffffffffffffffffff01";
