@@ -28,7 +28,8 @@ class ContextTest : public ::testing::Test {
   /// All paths of a view, in walking order.
   static std::string paths(const TreeView& view, const RelPath& below = RelPath()) {
     std::string all;
-    for (const TreeNames::Entry& entry : view.list(below).value()) {
+    const auto entries = view.list(below).value();
+    for (const TreeNames::Entry& entry : entries) {
       const RelPath path = below.child(entry.name);
       all += path.str() + " ";
       if (S_ISDIR(entry.st.st_mode)) all += paths(view, path);
