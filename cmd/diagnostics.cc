@@ -36,7 +36,6 @@ int exit_code_of(const Error& error) {
     case Code::kInternal:
     case Code::kResourceExhausted:
     case Code::kDataLoss:
-    case Code::kFailedPrecondition:
       return 3;
     default:
       return 1;

@@ -40,7 +40,7 @@ CREATE INDEX snapshot_blobs_diff_id ON snapshot_blobs(diff_id)
 
 #define KILN_SNAPSHOT_COLUMNS(table)                                                              \
   table ".id, " table ".parent, " table ".layer, " table ".directory, " table ".portable, " table \
-        ".synced, " table ".used_seq, " table ".size, " table ".description"
+        ".synced, " table ".used_seq, " table ".size, " table ".description, " table ".created"
 
 SnapshotRow read_row(const Statement& at) {
   SnapshotRow row;
@@ -53,6 +53,7 @@ SnapshotRow read_row(const Statement& at) {
   row.used_seq = static_cast<uint64_t>(at.integer(6));
   if (!at.is_null(7)) row.size_bytes = static_cast<uint64_t>(at.integer(7));
   row.description = at.text(8);
+  row.created_seconds = at.integer(9);
   return row;
 }
 

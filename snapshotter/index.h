@@ -29,6 +29,7 @@ struct SnapshotRow {
   uint64_t used_seq = 0;
   std::optional<uint64_t> size_bytes;  // nullopt: not measured yet
   std::string description;
+  int64_t created_seconds = 0;  // since 1970; set by insert()
 };
 
 /// A packed form of a layer. `level`: what it was compressed with here; nullopt: by somebody else.

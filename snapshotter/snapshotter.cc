@@ -275,6 +275,7 @@ Result<SnapshotFacts> SnapshotStore::facts(const SnapshotId& id) {
   if (row.parent != 0) facts.parent = snapshot_id(row.parent);
   facts.has_directory = row.directory != 0;
   facts.description = row.description;
+  facts.created = std::chrono::sys_seconds(std::chrono::seconds(row.created_seconds));
   KILN_TRY_ASSIGN(const auto packed, index_.blobs(row.layer));
   for (const PackedLayer& layer : packed) facts.blobs.push_back(layer.blob);
   if (row.directory == 0) return facts;

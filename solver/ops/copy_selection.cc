@@ -1,5 +1,7 @@
 #include "solver/ops/copy_selection.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 
 #include "base/glob.h"
@@ -13,10 +15,15 @@ constexpr size_t kShownNames = 5;
 
 /// What might have been meant: names in the directory that was reached, or the whole list if short.
 std::string names_near(const TreeView& source, const RelPath& path) {
-  auto listed = source.list(path.parent());
+  // What lies on the disk, not what the view shows: a context is narrowed to the very paths that were
+  // asked for. What an ignore rule hides stays hidden.
+  const auto directory = source.root().open(path.parent(), O_RDONLY | O_DIRECTORY);
+  if (!directory) return {};
+  const auto listed = list_dir(directory->get());
   if (!listed) return {};
   std::vector<std::string> names;
-  for (const TreeNames::Entry& entry : *listed) names.push_back(entry.name);
+  for (const DirEntry& entry : *listed)
+    if (source.hidden_by(path.parent().child(entry.name)).empty()) names.push_back(entry.name);
   const std::string closest = closest_match(path.name(), names);
   if (!closest.empty())
     return "did you mean " + quote(path.parent().child(closest).absolute()) + "?";
