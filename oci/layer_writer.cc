@@ -1,3 +1,4 @@
+#include <tbb/global_control.h>
 #include <tbb/task_arena.h>
 
 #include <algorithm>
@@ -221,6 +222,13 @@ class Pipeline {
   std::optional<Error> error_;
 };
 
+// What oneTBB has beside the caller; asking it for more prints a warning.
+int other_threads() {
+  const size_t allowed =
+      tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
+  return static_cast<int>(std::max<size_t>(allowed, 1)) - 1;
+}
+
 class PipelinedWriter : public LayerWriter {
  public:
   PipelinedWriter(std::shared_ptr<Pipeline> pipeline, std::stop_token stop)
@@ -263,9 +271,10 @@ class PipelinedWriter : public LayerWriter {
   void submit() {
     slot_ = nullptr;
     pipeline_->submit();
+    const int most = other_threads();
+    if (most == 0 || !pipeline_->wants_help(static_cast<size_t>(most))) return;
     // No slot is reserved for the caller: it never waits inside the arena.
-    if (!arena_) arena_.emplace(int{tbb::task_arena::automatic}, 0);
-    if (!pipeline_->wants_help(static_cast<size_t>(arena_->max_concurrency()))) return;
+    if (!arena_) arena_.emplace(most, 0);
     arena_->enqueue([pipeline = pipeline_] { pipeline->help(); });
   }
 

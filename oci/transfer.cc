@@ -1,0 +1,151 @@
+#include "oci/transfer.h"
+
+#include <algorithm>
+#include <atomic>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "base/strings.h"
+#include "oci/image.h"
+
+namespace kiln::oci {
+namespace {
+
+constexpr size_t kParallelBlobs = 3;  // as Docker: more gain little, and registries count them
+constexpr int kMaxNesting = 3;        // of an index in an index
+constexpr uint64_t kConfigLimit = 8U << 20U;
+
+class Pull {
+ public:
+  Pull(Repository& from, ContentStore& content, const Lease& lease, const OnTransfer& on_transfer,
+       std::stop_token stop)
+      : from_(from),
+        content_(content),
+        lease_(lease),
+        on_transfer_(on_transfer),
+        stop_(std::move(stop)) {}
+
+  Result<Descriptor> run(const Reference& name, const Platform& platform) {
+    KILN_TRY_ASSIGN(const Repository::Document root, from_.manifest(name, stop_));
+    std::vector<Repository::Document> documents{root};
+    while (is_index(documents.back().descriptor.media_type)) {
+      if (documents.size() > kMaxNesting) {
+        return fail(Code::kInvalidArgument, "its indexes are nested too deeply");
+      }
+      KILN_TRY_ASSIGN(auto below, manifest_for(documents.back(), name, platform));
+      documents.push_back(std::move(below));
+    }
+    if (!is_manifest(documents.back().descriptor.media_type)) {
+      return fail(Code::kUnimplemented,
+                  "it is a " + quote(documents.back().descriptor.media_type) + ", not an image");
+    }
+    KILN_TRY(blobs_of(documents.back()));
+    // Innermost first: what is visible names nothing that is not here.
+    for (auto document = documents.rbegin(); document != documents.rend(); ++document) {
+      KILN_TRY(write_blob(content_, lease_, document->text));
+    }
+    return root.descriptor;
+  }
+
+ private:
+  Result<Repository::Document> manifest_for(const Repository::Document& outer,
+                                            const Reference& name, const Platform& platform) {
+    KILN_TRY_ASSIGN(const Index index, parse_index(outer.text));
+    const Descriptor* entry = select_platform(index, platform);
+    if (entry == nullptr) return tl::unexpected(no_platform(index, platform));
+    Reference pinned = name;
+    pinned.digest = entry->digest;
+    KILN_TRY_ASSIGN(const bool here, content_.touch(entry->digest, lease_));
+    if (!here) return from_.manifest(pinned, stop_);
+    KILN_TRY_ASSIGN(std::string text, read_blob(content_, entry->digest, 4U << 20U));
+    return Repository::Document{*entry, std::move(text)};
+  }
+
+  static Error no_platform(const Index& index, const Platform& platform) {
+    std::set<std::string> there;
+    for (const Descriptor& entry : index.manifests) {
+      if (entry.platform && entry.platform->os != "unknown")
+        there.insert(entry.platform->to_string());
+    }
+    const std::vector<std::string> list(there.begin(), there.end());
+    return Error(Code::kNotFound, "it is not there for " + platform.to_string())
+        .hint("it is there for " + join(list, ", "));
+  }
+
+  Status blobs_of(const Repository::Document& document) {
+    KILN_TRY_ASSIGN(const Manifest manifest, parse_manifest(document.text));
+    if (manifest.config.size > kConfigLimit) {
+      return fail(Code::kResourceExhausted, "its config is larger than 8 MiB");
+    }
+    std::vector<Descriptor> blobs{manifest.config};
+    for (const Descriptor& layer : manifest.layers) {
+      if (!is_layer(layer.media_type)) {
+        return fail(Code::kUnimplemented, "it has a layer of type " + quote(layer.media_type));
+      }
+      // A layer may occur twice (empty ones do).
+      if (std::ranges::none_of(blobs,
+                               [&](const Descriptor& d) { return d.digest == layer.digest; })) {
+        blobs.push_back(layer);
+      }
+    }
+    return fetch_all(blobs);
+  }
+
+  // The first failure by position is reported, whichever thread met one first.
+  Status fetch_all(const std::vector<Descriptor>& blobs) {
+    std::vector<Status> results(blobs.size());
+    std::atomic<size_t> next = 0;
+    std::atomic<bool> failed = false;
+    const auto work = [&] {
+      for (size_t i = next++; i < blobs.size() && !failed; i = next++) {
+        results[i] = fetch(blobs[i]);
+        if (!results[i]) failed = true;
+      }
+    };
+    {
+      std::vector<std::jthread> helpers;
+      for (size_t i = 1; i < std::min(kParallelBlobs, blobs.size()); ++i)
+        helpers.emplace_back(work);
+      work();
+    }
+    for (Status& result : results) KILN_TRY(std::move(result));
+    return {};
+  }
+
+  Status fetch(const Descriptor& blob) {
+    KILN_TRY_ASSIGN(const bool here, content_.touch(blob.digest, lease_));
+    if (here) return {};
+    KILN_TRY_ASSIGN(const auto writer, content_.writer(lease_));
+    const auto on_bytes = [&](uint64_t done) {
+      if (on_transfer_) on_transfer_(blob, done);
+    };
+    KILN_TRY(from_.blob(blob, *writer, on_bytes, stop_));
+    KILN_TRY(writer->commit(blob.digest));
+    return {};
+  }
+
+  Repository& from_;
+  ContentStore& content_;
+  const Lease& lease_;
+  const OnTransfer& on_transfer_;
+  std::stop_token stop_;
+};
+
+}  // namespace
+
+Result<Descriptor> pull_image(const RegistryAccess& access, ContentStore& content,
+                              const Lease& lease, const Reference& name, const Platform& platform,
+                              const OnTransfer& on_transfer, std::stop_token stop) {
+  const auto wrap = [&](const Error& error) {
+    return tl::unexpected(error.wrap("pull \"" + name.familiar() + "\""));
+  };
+  const auto repository = Repository::open(access, name, stop);
+  if (!repository) return wrap(repository.error());
+  auto pulled =
+      Pull(**repository, content, lease, on_transfer, std::move(stop)).run(name, platform);
+  if (!pulled) return wrap(pulled.error());
+  return pulled;
+}
+
+}  // namespace kiln::oci
