@@ -16,7 +16,8 @@ Result<oci::StoredImage> find_image(Engine& engine, const std::string& text) {
     KILN_TRY_ASSIGN(std::optional<oci::StoredImage> found, engine.images().find(*name));
     if (found) return *std::move(found);
   }
-  KILN_TRY_ASSIGN(std::optional<oci::StoredImage> by_id, engine.images().find_by_id(engine.content(), text));
+  KILN_TRY_ASSIGN(std::optional<oci::StoredImage> by_id,
+                  engine.images().find_by_id(engine.content(), text));
   if (by_id) return *std::move(by_id);
   if (!name) return tl::unexpected(name.error());
   std::vector<std::string> names;

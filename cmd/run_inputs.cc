@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "base/strings.h"
+#include "cmd/registry_pull.h"
 
 namespace kiln::cmd {
 namespace {
@@ -88,12 +89,13 @@ Result<RunInputs> read_run_inputs(const BuildOptions& options, const Environment
 }
 
 ImageSources image_sources(Engine& engine, const std::map<std::string, std::string>& layouts,
-                           const Environment& /*environment*/) {
+                           const Environment& environment) {
   ImageSources sources;
   sources.content = &engine.content();
   sources.lease = &engine.lease();
   sources.images = &engine.images();
   sources.layouts = layouts;
+  sources.pull = make_registry_pull(engine, environment);
   return sources;
 }
 

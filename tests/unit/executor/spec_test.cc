@@ -137,10 +137,14 @@ TEST(SpecTest, TheStepsMountsComeLastAndInOrder) {
 TEST(SpecTest, TheSizeOfSharedMemoryIsTheUsers) {
   SpecInput input = plain();
   input.resources.shm_bytes = 4096;
-  for (const Json& mount : runtime_spec(input)["mounts"].elements())
-    if (mount["destination"].as_string() == "/dev/shm") {
-      EXPECT_THAT(mount["options"].strings(), testing::Contains("size=4096"));
-    }
+  const Json spec = runtime_spec(input);
+  bool found = false;
+  for (const Json& mount : spec["mounts"].elements()) {
+    if (mount["destination"].as_string() != "/dev/shm") continue;
+    found = true;
+    EXPECT_THAT(mount["options"].strings(), testing::Contains("size=4096"));
+  }
+  EXPECT_TRUE(found);
 }
 
 }  // namespace
