@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <chrono>
 
 #include <algorithm>
 #include <array>
@@ -152,9 +153,19 @@ Result<Root> MountPoint::root() const {
   return Root::open(target_);
 }
 
+// A process that another thread is just starting holds copies of all descriptors between fork and
+// exec, those into this mount too: it is busy for that moment. What is busy for longer is detached,
+// and goes when its last user does.
 Status MountPoint::unmount() {
+  constexpr int kAttempts = 50;
+  constexpr std::chrono::milliseconds kPause{1};
   for (; mounted_ > 0; --mounted_) {
-    if (::umount2(target_.c_str(), 0) != 0) return fail_errno("unmount", target_);
+    int attempt = 0;
+    while (::umount2(target_.c_str(), attempt < kAttempts ? 0 : MNT_DETACH) != 0) {
+      if (errno != EBUSY || attempt == kAttempts) return fail_errno("unmount", target_);
+      ++attempt;
+      std::this_thread::sleep_for(kPause);
+    }
   }
   return {};
 }
