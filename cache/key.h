@@ -1,6 +1,7 @@
-// Cache keys as structured records (cache/FORMAT.md): versioned, tagged, length-prefixed fields whose SHA-256 is the key. The
-// record is kept beside the key for as long as the entry lives, so that a miss can be explained by comparing records.
-// Nothing else may enter: no time, host, user, absolute path, job count.
+// Cache keys as structured records (cache/FORMAT.md): versioned, tagged, length-prefixed fields
+// whose SHA-256 is the key. The record is kept beside the key for as long as the entry lives, so
+// that a miss can be explained by comparing records. Nothing else may enter: no time, host, user,
+// absolute path, job count.
 #pragma once
 
 #include "base/digest.h"
@@ -22,8 +23,8 @@ struct CacheKey {
   auto operator<=>(const CacheKey&) const = default;
 };
 
-/// The named parts of an operation that change its result, in a fixed order: {"kind","exec"}, {"arg","make"}, {"env","A=1"}.
-/// Names may repeat. Values are arbitrary bytes but never secrets.
+/// The named parts of an operation that change its result, in a fixed order: {"kind","exec"},
+/// {"arg","make"}, {"env","A=1"}. Names may repeat. Values are arbitrary bytes but never secrets.
 struct KeyFields {
   std::vector<std::pair<std::string, std::string>> fields;
   void add(std::string_view name, std::string_view value) { fields.emplace_back(name, value); }
@@ -31,12 +32,14 @@ struct KeyFields {
   bool operator==(const KeyFields&) const = default;
 };
 
-/// One input as it enters a key: by the input's own key (definition), or by the content of what was selected from it.
+/// One input as it enters a key: by the input's own key (definition), or by the content of what was
+/// selected from it.
 struct InputKey {
   enum class Kind : uint8_t { kDefinition = 1, kContent = 2 };
   Kind kind = Kind::kDefinition;
   Digest digest;
-  std::string selector;  // what was selected of the input, for people and (kDefinition) for the key; "" is all of it
+  std::string selector;  // what was selected of the input, for people and (kDefinition) for the
+                         // key; "" is all of it
   bool operator==(const InputKey&) const = default;
 };
 

@@ -1,4 +1,5 @@
-// CacheStore in kiln.db (tables of its own) with key locks under run/keys/. Records carry a checksum; a torn one is dropped.
+// CacheStore in kiln.db (tables of its own) with key locks under run/keys/. Records carry a
+// checksum; a torn one is dropped.
 #pragma once
 
 #include "base/database.h"
@@ -22,7 +23,8 @@ struct StoredRecord {
 class LocalCacheStore : public CacheStore {
  public:
   /// What is found or saved is stamped with `lease`, so that pruning elsewhere leaves it alone.
-  static Result<std::unique_ptr<LocalCacheStore>> open(Database& database, const oci::Lease& lease, std::string lock_directory);
+  static Result<std::unique_ptr<LocalCacheStore>> open(Database& database, const oci::Lease& lease,
+                                                       std::string lock_directory);
   Result<std::optional<CacheResult>> find(const CacheKey& key) override;
   Status save(const KeyRecord& record, const CacheResult& result) override;
   Result<std::optional<CacheKey>> find_alias(const CacheKey& fast) override;
@@ -34,7 +36,8 @@ class LocalCacheStore : public CacheStore {
   /// Records of steps with this display name, newest first: candidates for explaining a miss.
   Result<std::vector<StoredRecord>> history(std::string_view name, size_t limit);
   Result<std::vector<StoredRecord>> list();
-  /// Removes records (and aliases to them) unless a live lease with a number above `oldest_live` stamped them.
+  /// Removes records (and aliases to them) unless a live lease with a number above `oldest_live`
+  /// stamped them.
   Status remove(const std::vector<CacheKey>& keys, uint64_t oldest_live);
 
  private:

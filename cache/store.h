@@ -1,4 +1,5 @@
-// From keys to results. A lost, torn or unreadable record is a miss, never an error; a wrong hit is the one unforgivable bug.
+// From keys to results. A lost, torn or unreadable record is a miss, never an error; a wrong hit is
+// the one unforgivable bug.
 #pragma once
 
 #include "cache/key.h"
@@ -14,10 +15,12 @@
 namespace kiln {
 
 struct CacheResult {
-  std::string local_ref;                 // opaque here (a snapshot id); "" : the empty tree, or not on this machine
-  bool empty_tree = false;               // the result is an empty tree (scratch)
-  std::vector<oci::LayerBlob> layers;    // the whole chain, root first; empty: never exported
-  std::chrono::sys_time<std::chrono::nanoseconds> created{};  // when the step ran: history's `created`
+  std::string
+      local_ref;  // opaque here (a snapshot id); "" : the empty tree, or not on this machine
+  bool empty_tree = false;             // the result is an empty tree (scratch)
+  std::vector<oci::LayerBlob> layers;  // the whole chain, root first; empty: never exported
+  std::chrono::sys_time<std::chrono::nanoseconds>
+      created{};  // when the step ran: history's `created`
 };
 
 /// Held while one process computes a key; others wait for it and then find the result.
@@ -32,7 +35,8 @@ class CacheStore {
   virtual ~CacheStore() = default;
   virtual Result<std::optional<CacheResult>> find(const CacheKey& key) = 0;
   virtual Status save(const KeyRecord& record, const CacheResult& result) = 0;  // replaces
-  /// A definition key that stood for a content key the last time: the fast path around reading an input's content.
+  /// A definition key that stood for a content key the last time: the fast path around reading an
+  /// input's content.
   virtual Result<std::optional<CacheKey>> find_alias(const CacheKey& fast) = 0;
   virtual Status save_alias(const KeyRecord& fast, const CacheKey& target) = 0;
   /// Drops a record whose result turned out to be gone.

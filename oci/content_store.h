@@ -1,5 +1,5 @@
-// Blobs by digest. A blob is visible only when complete and verified; what is visible never changes.
-// Leases protect what a running process made or used from pruning by another (lease.h).
+// Blobs by digest. A blob is visible only when complete and verified; what is visible never
+// changes. Leases protect what a running process made or used from pruning by another (lease.h).
 #pragma once
 
 #include "base/io.h"
@@ -16,9 +16,12 @@ namespace kiln::oci {
 /// Destroying an uncommitted writer discards its bytes.
 class BlobWriter : public Sink {
  public:
-  struct Committed { Digest digest; uint64_t size = 0; };
-  /// Durable on success: file fsynced, then published. kDataLoss if `expected` does not match. Committing a blob that is
-  /// there already succeeds. At most once.
+  struct Committed {
+    Digest digest;
+    uint64_t size = 0;
+  };
+  /// Durable on success: file fsynced, then published. kDataLoss if `expected` does not match.
+  /// Committing a blob that is there already succeeds. At most once.
   virtual Result<Committed> commit(const std::optional<Digest>& expected) = 0;
 };
 
@@ -28,18 +31,20 @@ class ContentStore {
   virtual ~ContentStore() = default;
   /// nullopt: absent. A present blob is marked as used by `lease` in the same transaction.
   virtual Result<std::optional<uint64_t>> size(const Digest& blob) = 0;
-  /// kNotFound. Verified at end of stream: the read that would return 0 returns kDataLoss instead if the bytes do not
-  /// match, and the blob is quarantined (moved aside, absent from then on).
+  /// kNotFound. Verified at end of stream: the read that would return 0 returns kDataLoss instead
+  /// if the bytes do not match, and the blob is quarantined (moved aside, absent from then on).
   virtual Result<std::unique_ptr<Source>> open(const Digest& blob) = 0;
   /// Where an unverified read may be enough (zero-copy export); kNotFound.
   virtual Result<Fd> open_fd(const Digest& blob) = 0;
   virtual Result<std::unique_ptr<BlobWriter>> writer(const Lease& lease) = 0;
   /// Keeps `blob` for `lease`; false: absent.
   virtual Result<bool> touch(const Digest& blob, const Lease& lease) = 0;
-  /// For pruning: removes every blob that is not in `keep` and that no live lease uses. Returns bytes freed.
-  /// `before`: the pruner's bound, Leases::oldest_live() as it was before it collected `keep`; what a build used that has
-  /// ended since stays, although no live lease guards it any more.
-  virtual Result<uint64_t> remove_unreferenced(const std::vector<Digest>& keep, uint64_t before = UINT64_MAX) = 0;
+  /// For pruning: removes every blob that is not in `keep` and that no live lease uses. Returns
+  /// bytes freed. `before`: the pruner's bound, Leases::oldest_live() as it was before it collected
+  /// `keep`; what a build used that has ended since stays, although no live lease guards it any
+  /// more.
+  virtual Result<uint64_t> remove_unreferenced(const std::vector<Digest>& keep,
+                                               uint64_t before = UINT64_MAX) = 0;
 };
 
 /// A small blob in one go, bounded and verified; kNotFound, kResourceExhausted, kDataLoss.

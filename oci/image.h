@@ -1,5 +1,6 @@
-// Manifest, index and config documents (image-spec manifest.md, image-index.md, config.md). Written byte-stable: fields in
-// the order of the spec, configs keep the fields and the order they came with.
+// Manifest, index and config documents (image-spec manifest.md, image-index.md, config.md). Written
+// byte-stable: fields in the order of the spec, configs keep the fields and the order they came
+// with.
 #pragma once
 
 #include "oci/descriptor.h"
@@ -30,8 +31,9 @@ struct ConfigFacts {
 };
 Result<ConfigFacts> config_facts(const Json& config);
 
-/// The index entry for `wanted`: exact, then same os/architecture with a variant the host can run (arm64 v8, arm vN
-/// downwards), then nullptr. Attestation manifests (platform unknown/unknown) never match.
+/// The index entry for `wanted`: exact, then same os/architecture with a variant the host can run
+/// (arm64 v8, arm vN downwards), then nullptr. Attestation manifests (platform unknown/unknown)
+/// never match.
 const Descriptor* select_platform(const Index& index, const Platform& wanted);
 
 }  // namespace kiln::oci

@@ -14,29 +14,33 @@
 namespace kiln::oci {
 
 struct StoredImage {
-  std::string name;                                        // canonical reference; "" for a dangling image
+  std::string name;  // canonical reference; "" for a dangling image
   Descriptor descriptor;
-  std::chrono::sys_time<std::chrono::nanoseconds> created; // when the name was given
+  std::chrono::sys_time<std::chrono::nanoseconds> created;  // when the name was given
 };
 
 class ImageStore {
  public:
   static Result<std::unique_ptr<ImageStore>> open(Database& database);
-  /// Replaces what `name` named; the old image becomes dangling (name "") unless another name holds it.
+  /// Replaces what `name` named; the old image becomes dangling (name "") unless another name holds
+  /// it.
   Status tag(const Reference& name, const Descriptor& image);
-  Status keep_dangling(const Descriptor& image);           // an untagged build result
+  Status keep_dangling(const Descriptor& image);                   // an untagged build result
   Result<std::optional<StoredImage>> find(const Reference& name);  // by tag or by digest
-  /// Manifest digest, config digest ("image ID") or a unique prefix (hex, at least 4 digits): kInvalidArgument if ambiguous.
-  Result<std::optional<StoredImage>> find_by_id(ContentStore& content, std::string_view id_or_prefix);
-  Result<std::vector<StoredImage>> list();                 // by name, then digest
-  Result<bool> untag(const Reference& name);               // false: there was none
-  Status remove(const Digest& image);                      // all its names
+  /// Manifest digest, config digest ("image ID") or a unique prefix (hex, at least 4 digits):
+  /// kInvalidArgument if ambiguous.
+  Result<std::optional<StoredImage>> find_by_id(ContentStore& content,
+                                                std::string_view id_or_prefix);
+  Result<std::vector<StoredImage>> list();    // by name, then digest
+  Result<bool> untag(const Reference& name);  // false: there was none
+  Status remove(const Digest& image);         // all its names
  private:
   explicit ImageStore(Database& database) : database_(database) {}
   Database& database_;
 };
 
-/// Every blob that an image needs: index, manifests, configs, layers. Children that are absent locally are skipped.
+/// Every blob that an image needs: index, manifests, configs, layers. Children that are absent
+/// locally are skipped.
 Result<std::vector<Digest>> reachable_blobs(ContentStore& content, const Descriptor& image);
 
 }  // namespace kiln::oci

@@ -1,7 +1,8 @@
-// Which processes are at work on a root, and since when. A lease has a sequence number, unique and growing in a root; its
-// holder keeps a flock on run/leases/<number>, so a killed process's lease ends with it. Whatever a lease makes or uses is
-// stamped with the lease's number (column used_seq). Pruning may take only rows with used_seq below the oldest live lease:
-// a build that found a row has stamped it in the same transaction, so the row is either kept or was never found.
+// Which processes are at work on a root, and since when. A lease has a sequence number, unique and
+// growing in a root; its holder keeps a flock on run/leases/<number>, so a killed process's lease
+// ends with it. Whatever a lease makes or uses is stamped with the lease's number (column
+// used_seq). Pruning may take only rows with used_seq below the oldest live lease: a build that
+// found a row has stamped it in the same transaction, so the row is either kept or was never found.
 #pragma once
 
 #include "base/database.h"
@@ -33,8 +34,8 @@ class Leases {
   /// `directory` is made if absent. Files of dead holders are removed on the way.
   static Result<std::unique_ptr<Leases>> open(Database& database, std::string directory);
   Result<std::unique_ptr<Lease>> acquire();
-  /// The smallest sequence number of a live lease; the next unused one if there is none. Call it inside the write
-  /// transaction that uses the answer.
+  /// The smallest sequence number of a live lease; the next unused one if there is none. Call it
+  /// inside the write transaction that uses the answer.
   Result<uint64_t> oldest_live();
 
  private:

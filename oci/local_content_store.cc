@@ -212,7 +212,7 @@ Result<bool> LocalContentStore::touch(const Digest& blob, const Lease& lease) {
 }
 
 Result<uint64_t> LocalContentStore::remove_unreferenced(const std::vector<Digest>& keep,
-                                                         uint64_t before) {
+                                                        uint64_t before) {
   std::unordered_set<Digest> kept(keep.begin(), keep.end());
   uint64_t freed = 0;
   const Status done = database_.write([&]() -> Status {

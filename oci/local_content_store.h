@@ -1,6 +1,7 @@
-// ContentStore in a directory laid out as image-spec image-layout.md (`oci-layout`, `blobs/sha256/…`), plus `ingest/` for
-// what is being written and `quarantine/` for what failed verification. Rows in kiln.db say which lease used a blob last;
-// a file without a row (crash between the two) is adopted when it is asked for.
+// ContentStore in a directory laid out as image-spec image-layout.md (`oci-layout`,
+// `blobs/sha256/…`), plus `ingest/` for what is being written and `quarantine/` for what failed
+// verification. Rows in kiln.db say which lease used a blob last; a file without a row (crash
+// between the two) is adopted when it is asked for.
 #pragma once
 
 #include "base/database.h"
@@ -14,8 +15,10 @@ namespace kiln::oci {
 
 class LocalContentStore : public ContentStore {
  public:
-  /// Makes `directory` if absent; sweeps ingest files no process holds (each writer keeps a flock on its file).
-  static Result<std::unique_ptr<LocalContentStore>> open(Database& database, Leases& leases, std::string directory);
+  /// Makes `directory` if absent; sweeps ingest files no process holds (each writer keeps a flock
+  /// on its file).
+  static Result<std::unique_ptr<LocalContentStore>> open(Database& database, Leases& leases,
+                                                         std::string directory);
   ~LocalContentStore() override;
   Result<std::optional<uint64_t>> size(const Digest& blob) override;
   Result<std::unique_ptr<Source>> open(const Digest& blob) override;

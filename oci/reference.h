@@ -11,9 +11,9 @@
 namespace kiln::oci {
 
 struct Reference {
-  std::string domain;             // "docker.io", "localhost:5000"
-  std::string path;               // "library/alpine"
-  std::string tag;                // "latest" if neither tag nor digest was given; "" if only a digest was
+  std::string domain;  // "docker.io", "localhost:5000"
+  std::string path;    // "library/alpine"
+  std::string tag;     // "latest" if neither tag nor digest was given; "" if only a digest was
   std::optional<Digest> digest;
   /// kInvalidArgument with the reason (upper case, bad characters, too long).
   static Result<Reference> parse(std::string_view text);

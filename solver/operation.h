@@ -1,5 +1,5 @@
-// The behaviour of one vertex, as the solver sees it. The solver knows no ops, no files and no containers: it asks for keys,
-// looks them up, and executes what misses.
+// The behaviour of one vertex, as the solver sees it. The solver knows no ops, no files and no
+// containers: it asks for keys, looks them up, and executes what misses.
 #pragma once
 
 #include "base/progress.h"
@@ -18,8 +18,8 @@
 
 namespace kiln {
 
-/// An immutable result; the last holder lets go of what it pins. What it is (a snapshot, a context directory) is between
-/// operations (solver/ops/tree_ref.h).
+/// An immutable result; the last holder lets go of what it pins. What it is (a snapshot, a context
+/// directory) is between operations (solver/ops/tree_ref.h).
 class Ref {
  public:
   virtual ~Ref() = default;
@@ -48,7 +48,8 @@ struct InputPolicy {
 struct CacheMap {
   KeyFields op;                     // all that changes the result, inputs apart
   std::vector<InputPolicy> inputs;  // one for each input of the vertex
-  bool uncacheable = false;         // no key: always executed, and users of it must take it by content (a local source)
+  bool uncacheable =
+      false;  // no key: always executed, and users of it must take it by content (a local source)
 };
 
 /// Called from any worker, one call at a time. All calls may block and obey job.stop (kCancelled).
@@ -63,7 +64,8 @@ class Operation {
 };
 using OpFactory = std::function<Result<std::unique_ptr<Operation>>(const llb::Vertex&)>;
 
-/// Turns a found record into a Ref; pins what it names. kNotFound (gone or lost in a crash): the solver takes it as a miss.
+/// Turns a found record into a Ref; pins what it names. kNotFound (gone or lost in a crash): the
+/// solver takes it as a miss.
 using ResultLoader = std::function<Result<RefPtr>(const CacheResult&)>;
 
 }  // namespace kiln

@@ -15,8 +15,8 @@ constexpr size_t kShownNames = 5;
 
 /// What might have been meant: names in the directory that was reached, or the whole list if short.
 std::string names_near(const TreeView& source, const RelPath& path) {
-  // What lies on the disk, not what the view shows: a context is narrowed to the very paths that were
-  // asked for. What an ignore rule hides stays hidden.
+  // What lies on the disk, not what the view shows: a context is narrowed to the very paths that
+  // were asked for. What an ignore rule hides stays hidden.
   const auto directory = source.root().open(path.parent(), O_RDONLY | O_DIRECTORY);
   if (!directory) return {};
   const auto listed = list_dir(directory->get());

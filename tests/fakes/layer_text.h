@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "tests/fakes/must.h"
 #include "oci/tar.h"
+#include "tests/fakes/must.h"
 
 namespace kiln::fake {
 
