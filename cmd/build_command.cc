@@ -77,9 +77,10 @@ class Build {
     const RootLayout& layout = engine_->layout();
     KILN_CMD_TRY(make_dirs(layout.stat_caches(), 0700));
     KILN_CMD_TRY_ASSIGN(
-        inputs_, options_.llb.empty()
-                     ? read_build_inputs(options_, {layout.run(), layout.stat_caches()})
-                     : read_definition_inputs(options_, {layout.run(), layout.stat_caches()}));
+        inputs_,
+        options_.llb.empty()
+            ? read_build_inputs(options_, {engine_->scratch(), layout.stat_caches()})
+            : read_definition_inputs(options_, {engine_->scratch(), layout.stat_caches()}));
     Result<frontend::FrontendRequest> request =
         make_request(options_, inputs_, invocation_.environment);
     if (!request) return usage_failure(request.error());
@@ -115,7 +116,7 @@ class Build {
     ops.secrets = run_inputs_.secrets;
     ops.ssh_sockets = run_inputs_.ssh_sockets;
     ops.cache_mount_directory = layout.cache_mounts();
-    ops.scratch = layout.run();
+    ops.scratch = engine_->scratch();
     ops.search_path = invocation_.search_path;
     ops.add_hosts = request_.extra_hosts;
     ops.resources = request_.resources;
@@ -172,8 +173,8 @@ class Build {
   }
 
   Result<ExportReport> export_all(const ExportInput& input) {
-    ExportContext context{engine_->snapshots(), engine_->content(),      engine_->images(),
-                          engine_->lease(),     engine_->layout().run(), *progress_};
+    ExportContext context{engine_->snapshots(), engine_->content(), engine_->images(),
+                          engine_->lease(),     engine_->scratch(), *progress_};
     ExportReport merged;
     for (const std::unique_ptr<Exporter>& exporter : outputs_.exporters) {
       KILN_TRY_ASSIGN(ExportReport report, exporter->run(input, context, invocation_.stop));

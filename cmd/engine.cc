@@ -68,7 +68,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const GlobalOptions& options, Need 
                                 .wrap("enter a mount namespace")
                                 .hint("run kiln as root; builds without root are not there yet"));
   }
-  std::unique_ptr<Engine> engine(new Engine(options.root));  // NOLINT: the constructor is private
+  std::unique_ptr<Engine> engine(new Engine(options.root));
   KILN_TRY(make_dirs(engine->layout_.run()));
   KILN_TRY(check_version(options.root));
   KILN_TRY(engine->open_stores());
@@ -86,13 +86,40 @@ Status Engine::open_stores() {
   return {};
 }
 
+// Directories of leases that have ended are what a killed process left: nothing is mounted in them,
+// since its mounts went with its namespace.
+Status Engine::open_scratch() {
+  const std::string all = layout_.run() + "/scratch";
+  KILN_TRY(make_dirs(all, 0700));
+  uint64_t oldest = 0;
+  const Status read = database_->write([&]() -> Status {
+    KILN_TRY_ASSIGN(oldest, leases_->oldest_live());
+    return {};
+  });
+  KILN_TRY(read);
+  KILN_TRY_ASSIGN(const Root root, Root::open(all));
+  KILN_TRY_ASSIGN(const std::vector<DirEntry> entries, list_dir(root.fd()));
+  for (const DirEntry& entry : entries) {
+    const Result<int64_t> lease = parse_int(entry.name);
+    if (lease && static_cast<uint64_t>(*lease) < oldest)
+      KILN_TRY(remove_tree_at(root.fd(), entry.name));
+  }
+  scratch_ = all + "/" + std::to_string(lease_->sequence());
+  return make_dirs(scratch_, 0700);
+}
+
+Engine::~Engine() {
+  if (!scratch_.empty()) (void)remove_tree(scratch_);  // what stays is swept by the next engine
+}
+
 Status Engine::open_build(const GlobalOptions& options, const std::string& search_path) {
+  KILN_TRY(open_scratch());
   SnapshotterConfig snapshots;
   snapshots.database = database_.get();
   snapshots.leases = leases_.get();
   snapshots.content = content_.get();
   snapshots.directory = layout_.snapshots();
-  snapshots.scratch = layout_.run();
+  snapshots.scratch = scratch_;
   KILN_TRY_ASSIGN(snapshots_, make_snapshotter(snapshots, options.snapshotter));
   ExecutorConfig executor;
   executor.runtime = options.oci_runtime;

@@ -39,12 +39,19 @@ enum class Need : uint8_t {
 
 class Engine {
  public:
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
   /// Makes the root if it is absent. kFailedPrecondition: a root of a newer kiln, or kBuild without
   /// the privilege to mount. Call with kBuild before any thread is started.
   static Result<std::unique_ptr<Engine>> open(const GlobalOptions& options, Need need,
                                               const std::string& search_path);
 
   const RootLayout& layout() const { return layout_; }
+  /// For mount points and what is unpacked on the way: run/scratch/<lease>, empty at first and gone
+  /// with the engine, or swept by the next one if this process is killed.
+  const std::string& scratch() const { return scratch_; }
   const oci::Lease& lease() const { return *lease_; }
   oci::Leases& leases() { return *leases_; }
   Database& database() { return *database_; }
@@ -60,9 +67,11 @@ class Engine {
  private:
   explicit Engine(std::string root) : layout_(std::move(root)) {}
   Status open_stores();
+  Status open_scratch();
   Status open_build(const GlobalOptions& options, const std::string& search_path);
 
   RootLayout layout_;
+  std::string scratch_;
   std::unique_ptr<Database> database_;
   std::unique_ptr<oci::Leases> leases_;
   std::unique_ptr<oci::Lease> lease_;
