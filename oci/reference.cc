@@ -72,6 +72,11 @@ bool names_registry(std::string_view first) {
          std::any_of(first.begin(), first.end(), is_upper);
 }
 
+// Docker takes no such names, so that one never stands for another image than its ID.
+bool is_image_id(std::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 struct Parts {
   std::string_view name, tag, digest;
 };
@@ -95,6 +100,7 @@ Parts split_parts(std::string_view text) {
 
 Result<Reference> Reference::parse(std::string_view text) {
   if (text.empty()) return invalid(text, "it is empty");
+  if (is_image_id(text)) return invalid(text, "it is an image ID, not a name");
   const Parts parts = split_parts(text);
   Reference reference;
   std::string_view path = parts.name;
