@@ -69,7 +69,7 @@ void Edge::apply(const Executed&) {
 }
 
 void Edge::apply(const ActionFailed&) {
-  state_ = EdgeState::kFailed;
+  if (state_ != EdgeState::kComplete) state_ = EdgeState::kFailed;
 }
 
 void Edge::advance() {

@@ -83,6 +83,8 @@ void Loop::on_result(EdgeId edge, const LoadedResult& result) {
 }
 
 void Loop::on_failure(llb::VertexId vertex, const Error& error) {
+  const EdgeEvent failed = ActionFailed{};
+  for (const auto& [index, id] : edges_[vertex]) (void)slots_[id].edge.step({&failed, 1});
   const bool stopping = stop_.stop_requested();
   if (stopping && (error.code() == Code::kCancelled || complete())) {
     if (progress_.executing(vertex)) progress_.end(vertex, VertexOutcome::kCancelled);
