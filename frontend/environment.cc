@@ -41,7 +41,10 @@ std::optional<std::string_view> Environment::get(std::string_view key) const {
 std::vector<std::string> Environment::to_strings() const {
   std::vector<std::string> strings;
   strings.reserve(items_.size());
-  for (const auto& [key, value] : items_) strings.push_back(key + "=" + value);
+  for (const auto& [key, value] : items_) {
+    strings.push_back(key);
+    strings.back().append("=").append(value);
+  }
   return strings;
 }
 

@@ -47,7 +47,8 @@ Result<Device> parse_device(const std::string& csv) {
       if (!required) return invalid("invalid value for required: " + value);
       device.required = *required;
     } else if (!device.name.empty()) {
-      return invalid("unexpected key '" + key + "' in '" + field + "'");
+      return invalid(std::string("unexpected key '").append(key).append("' in '").append(field) +
+                     "'");
     } else {
       device.name = key == "name" ? value : field;
     }
