@@ -107,8 +107,7 @@ class OciExecutor : public Executor {
                     Runtime::find(config_.runtime, config_.runtime_name, config_.search_path));
     // Without a compiled filter the runtime compiles its own from the spec.
     std::string filter;
-    if (runtime.kind() == Runtime::Kind::kCrun)
-      filter = base64(compile_seccomp().value_or(std::string()));
+    if (runtime.takes_compiled_filter()) filter = base64(compile_seccomp().value_or(std::string()));
     std::string resolv_conf = read_file(config_.resolv_conf, kMaxFileBytes).value_or(std::string());
     NetworkConfig network;
     network.search_path = config_.search_path;

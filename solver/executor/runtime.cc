@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <optional>
@@ -10,6 +11,7 @@
 #include "base/json.h"
 #include "base/process.h"
 #include "base/strings.h"
+#include "solver/executor/spec.h"
 
 namespace kiln {
 namespace {
@@ -62,6 +64,20 @@ Fd copy_sealed(const std::string& path) {
   return copy;
 }
 
+// crun's own libseccomp and the annotation's name, both in the binary's strings.
+bool knows_compiled_filters(int image) {
+  struct stat st {};
+  if (::fstat(image, &st) != 0 || st.st_size <= 0) return false;
+  const auto size = static_cast<size_t>(st.st_size);
+  void* bytes = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, image, 0);
+  if (bytes == MAP_FAILED) return false;
+  const std::string_view text(static_cast<const char*>(bytes), size);
+  const bool knows = text.find(kCompiledFilterAnnotation) != std::string_view::npos &&
+                     text.find("seccomp_export_bpf") != std::string_view::npos;
+  (void)::munmap(bytes, size);  // cannot fail on what mmap gave
+  return knows;
+}
+
 std::string last_error(std::string_view log) {
   std::string message;
   for (const std::string& line : split(log, '\n')) {
@@ -95,6 +111,8 @@ Result<Runtime> Runtime::find(const std::string& program, const std::string& nam
   }
   runtime.kind_ = runtime.name_ == "crun" ? Kind::kCrun : Kind::kOther;
   runtime.image_ = copy_sealed(*path);
+  runtime.takes_compiled_filter_ = runtime.kind_ == Kind::kCrun && runtime.image_.valid() &&
+                                   knows_compiled_filters(runtime.image_.get());
   return runtime;
 }
 

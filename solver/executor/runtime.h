@@ -25,6 +25,9 @@ class Runtime {
                               const std::string& search_path);
 
   Kind kind() const { return kind_; }
+  /// Does this very binary know the annotation that carries a compiled seccomp filter? One that
+  /// does not would ignore it, and confine nothing.
+  bool takes_compiled_filter() const { return takes_compiled_filter_; }
   const std::string& name() const { return name_; }
   /// What to execute: a path under /proc/self/fd, or the file itself (scripts).
   std::string program() const;
@@ -36,6 +39,7 @@ class Runtime {
  private:
   std::string path_, name_;
   Kind kind_ = Kind::kOther;
+  bool takes_compiled_filter_ = false;
   Fd image_;
 };
 

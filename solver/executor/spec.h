@@ -14,6 +14,9 @@
 
 namespace kiln {
 
+/// crun(1), "run.oci.seccomp_bpf_data".
+constexpr const char* kCompiledFilterAnnotation = "run.oci.seccomp_bpf_data";
+
 enum class CgroupView : uint8_t {
   kNone,    // the machine has no cgroup file system that could be shown
   kMounted  // read-only, or writable in an insecure sandbox
@@ -47,7 +50,8 @@ struct SpecInput {
   llb::Resources resources;                 // shm_bytes always; the rest with runtime_cgroup
   uint64_t available_capabilities = ~0ULL;  // a mask; what kiln lacks cannot be passed on
   std::string architecture;                 // for the seccomp profile
-  std::string seccomp_filter;               // base64; for runtimes that take it compiled; or empty
+  std::string
+      seccomp_filter;  // base64, in place of the profile, for runtimes that take it compiled
 };
 
 /// Mounts that every sandbox has; a mount target at or below one of them (but "/etc/…") needs no
