@@ -1,0 +1,36 @@
+// A GET that follows redirects itself.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/http_client.h"
+
+namespace kiln::internal {
+
+struct FetchRequest {
+  std::string url;
+  /// Sent to the first origin only: a redirect to another one gets none of them.
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::function<void(uint64_t done, uint64_t total)> on_download;
+};
+
+/// The body of the final 200 answer goes to `body`; returns that answer. At most 10 redirects;
+/// kPermissionDenied for one from https to http, kNotFound for 404 and 410, kUnavailable for 429
+/// and 5xx, kFailedPrecondition for other statuses.
+Result<HttpResponse> fetch(HttpClient& client, const FetchRequest& request, Sink& body,
+                           std::stop_token stop);
+
+/// RFC 9110, "Date/Time Formats" (IMF-fixdate only), in seconds; nullopt: it is something else.
+std::optional<int64_t> parse_http_date(const std::string& text);
+/// `url` without user and password, for messages (SAFETY.md 5).
+std::string without_credentials(const std::string& url);
+/// Where `location` leads from `base`; nullopt: it is no http(s) URL.
+std::optional<std::string> resolve_location(const std::string& base, const std::string& location);
+
+}  // namespace kiln::internal

@@ -1,0 +1,124 @@
+#include <sys/stat.h>
+
+#include "base/process.h"
+#include "solver/sources/git_command.h"
+#include "tests/fakes/http_server.h"
+#include "tests/unit/ops/ops_world.h"
+
+namespace kiln {
+namespace {
+
+constexpr uint64_t kMaxBytes = 1U << 20U;
+
+/// A repository served over plain ("dumb") http, which cannot do shallow fetches.
+class GitSourceTest : public testing::OpsWorld {
+ protected:
+  void SetUp() override {
+    OpsWorld::SetUp();
+    if (IsSkipped()) return;
+    if (!find_program("git", environment_.search_path)) GTEST_SKIP() << "there is no git";
+    ASSERT_EQ(git({"init", "-q", "-b", "main", work()}), "");
+    testing::make_tree(work(), "f readme 0600 0:0 hello; d sub 0700; f sub/run 0755 0:0 x");
+    commit("first");
+    git({"-C", work(), "tag", "-a", "v1", "-m", "one"});
+    ASSERT_TRUE(write_file(work() + "/readme", "changed"));
+    commit("second");
+    git({"clone", "-q", "--bare", work(), bare()});
+    git({"-C", bare(), "update-server-info"});
+    server_ = fake::HttpServer::start([this](const fake::Request& request) {
+                const auto path = RelPath::strict(request.path);
+                if (!path) return fake::Response{400, {}, ""};
+                auto file = read_file(directory_->path() + path->absolute(), kMaxBytes);
+                if (!file) return fake::Response{404, {}, ""};
+                return fake::Response{200, {}, *std::move(file)};
+              }).value();
+  }
+
+  std::string work() const { return directory_->path() + "/work"; }
+  std::string bare() const { return directory_->path() + "/bare.git"; }
+
+  std::string git(std::vector<std::string> args) const {
+    ProcessSpec spec;
+    spec.argv = {"git"};
+    spec.argv.insert(spec.argv.end(), args.begin(), args.end());
+    spec.env = {"PATH=" + environment_.search_path,
+                "HOME=" + directory_->path(),
+                "GIT_CONFIG_NOSYSTEM=1",
+                "GIT_AUTHOR_NAME=a",
+                "GIT_AUTHOR_EMAIL=a@b",
+                "GIT_COMMITTER_NAME=a",
+                "GIT_COMMITTER_EMAIL=a@b",
+                "GIT_COMMITTER_DATE=1500000000 +0000",
+                "GIT_AUTHOR_DATE=1500000000 +0000"};
+    const auto ran = run_captured(spec, "", kMaxBytes, {});
+    EXPECT_TRUE(ran && ran->exit.ok()) << (ran ? ran->err : ran.error().to_string());
+    return ran ? std::string(trim(ran->out)) : std::string();
+  }
+  void commit(const std::string& message) {
+    git({"-C", work(), "add", "-A"});
+    git({"-C", work(), "commit", "-q", "-m", message});
+  }
+
+  llb::Vertex source(const std::string& fragment, std::map<std::string, std::string> attrs = {}) {
+    attrs["git.fullurl"] = server_->url("/bare.git");
+    return vertex(llb::SourceOp{"git://" + server_->host() + "/bare.git" + fragment, attrs}, 0);
+  }
+
+  std::unique_ptr<fake::HttpServer> server_;
+};
+
+TEST_F(GitSourceTest, TheDefaultBranchIsCheckedOutWithPlainModes) {
+  const auto made = execute(source(""), {});
+  ASSERT_TRUE(made) << made.error().to_string();
+  EXPECT_EQ(
+      listing(made->front()),
+      testing::normalized_tree("f readme 0644 0:0 changed; d sub 0755; f sub/run 0755 0:0 x"));
+  const auto view = as_tree(*made->front()).value()->open({}).value();
+  const auto st = view->stat(RelPath::rooted("readme").value()).value();
+  EXPECT_EQ(st->st_mtim.tv_sec, 1500000000);
+}
+
+TEST_F(GitSourceTest, ATagAndASubdirectoryCanBeNamed) {
+  const auto made = execute(source("#v1"), {});
+  ASSERT_TRUE(made) << made.error().to_string();
+  EXPECT_NE(listing(made->front()).find("readme 0644 0:0 hello"), std::string::npos);
+  const auto below = execute(source("#v1:sub"), {});
+  ASSERT_TRUE(below) << below.error().to_string();
+  EXPECT_EQ(listing(below->front()), "f run 0755 0:0 x");
+}
+
+TEST_F(GitSourceTest, TheKeyIsTheCommitAndNotItsName) {
+  const std::string head = git({"-C", work(), "rev-parse", "HEAD"});
+  const auto key = [&](const llb::Vertex& one) {
+    return cache_map(one).value().op.digest().to_string();
+  };
+  EXPECT_EQ(key(source("")), key(source("#main")));
+  EXPECT_EQ(key(source("")), key(source("#" + head)));
+  EXPECT_NE(key(source("")), key(source("#v1")));
+}
+
+TEST_F(GitSourceTest, AChecksumMustFit) {
+  const std::string head = git({"-C", work(), "rev-parse", "HEAD"});
+  EXPECT_TRUE(cache_map(source("", {{"git.checksum", head.substr(0, 10)}})));
+  const auto wrong = cache_map(source("#v1", {{"git.checksum", head}}));
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code(), Code::kDataLoss);
+}
+
+TEST_F(GitSourceTest, ARefThatIsNotThereIsNamed) {
+  const auto made = cache_map(source("#nowhere"));
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code(), Code::kNotFound);
+  EXPECT_EQ(made.error().message(), "the repository does not contain ref \"nowhere\"");
+}
+
+TEST(GitCommandTest, OnlyNetworkUrlsAreFetched) {
+  for (const char* good : {"https://h/a.git", "http://h/a", "ssh://git@h/a", "git@h:a/b.git"})
+    EXPECT_TRUE(internal::check_git_remote(good)) << good;
+  for (const char* bad : {"file:///etc", "/etc", "ext::sh -c id", "--upload-pack=x", "-x@h:a",
+                          "ssh://-oProxyCommand=x/a", "git@-oProxyCommand=x:a"})
+    EXPECT_FALSE(internal::check_git_remote(bad)) << bad;
+}
+
+}  // namespace
+}  // namespace kiln
