@@ -35,31 +35,26 @@ Result<Digest> hash_bytes(int fd, const RelPath& path, HashWorker& worker) {
       (void)worker.hasher.finish();  // begins anew for the next file
       return tl::unexpected(std::move(error));
     }
-    if (n == 0) return worker.hasher.finish();
-    worker.hasher.update(std::span(worker.buffer).first(static_cast<size_t>(n)));
+    const auto size = static_cast<size_t>(n);
+    worker.hasher.update(std::span(worker.buffer).first(size));
+    // A regular file reads short only at its end; the stat that follows shows if that has moved.
+    if (size < worker.buffer.size()) return worker.hasher.finish();
   }
 }
 
-struct Attempt {
-  HashedFile file;
-  bool stable;
-};
-
-Result<Attempt> attempt(int directory_fd, const std::string& name, const RelPath& path,
-                        HashWorker& worker) {
+// Five system calls a file: they are most of what a small one costs.
+Result<HashedFile> read_once(int directory_fd, const RelPath& path, HashWorker& worker) {
   // A fifo that took the file's place meanwhile must not block us.
   constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-  const Fd fd(::openat(directory_fd, name.c_str(), kFlags));
+  const Fd fd(::openat(directory_fd, std::string(path.name()).c_str(), kFlags));
   if (!fd.valid()) return fail_errno("open", path.absolute());
-  struct stat before {};
-  struct stat after {};
-  if (::fstat(fd.get(), &before) != 0) return fail_errno("stat", path.absolute());
-  if (!S_ISREG(before.st_mode))
-    return fail(Code::kInvalidArgument, "\"" + path.absolute() + "\" is not a regular file");
   KILN_TRY_ASSIGN(const Digest data, hash_bytes(fd.get(), path, worker));
   KILN_TRY_ASSIGN(Xattrs xattrs, counted_xattrs(fd.get(), path.absolute()));
-  if (::fstat(fd.get(), &after) != 0) return fail_errno("stat", path.absolute());
-  return Attempt{{data, after, std::move(xattrs)}, same_state(before, after)};
+  struct stat st {};
+  if (::fstat(fd.get(), &st) != 0) return fail_errno("stat", path.absolute());
+  if (!S_ISREG(st.st_mode))
+    return fail(Code::kInvalidArgument, "\"" + path.absolute() + "\" is not a regular file");
+  return HashedFile{data, st, std::move(xattrs)};
 }
 
 }  // namespace
@@ -88,13 +83,16 @@ Result<Xattrs> counted_xattrs(int fd, std::string_view name) {
   return found;
 }
 
-Result<HashedFile> read_and_hash(int directory_fd, const std::string& name, const RelPath& path,
+Result<HashedFile> read_and_hash(int directory_fd, const struct stat& before, const RelPath& path,
                                  StatCache* cache, HashWorker& worker) {
+  struct stat expected = before;
   for (int i = 0; i < kAttempts; ++i) {
-    KILN_TRY_ASSIGN(Attempt done, attempt(directory_fd, name, path, worker));
-    if (!done.stable) continue;
-    if (cache != nullptr && done.file.xattrs.empty()) cache->insert(done.file.st, done.file.data);
-    return std::move(done.file);
+    KILN_TRY_ASSIGN(HashedFile file, read_once(directory_fd, path, worker));
+    if (same_state(expected, file.st)) {
+      if (cache != nullptr && file.xattrs.empty()) cache->insert(file.st, file.data);
+      return file;
+    }
+    expected = file.st;
   }
   return tl::unexpected(Error(Code::kFailedPrecondition,
                               "\"" + path.absolute() + "\" keeps changing while it is read")
@@ -114,9 +112,8 @@ Result<FileDigest> hash_file(const Root& root, const RelPath& path, StatCache* c
   }
   KILN_TRY_ASSIGN(const Fd parent, root.open_parent(path));
   internal::HashWorker worker;
-  KILN_TRY_ASSIGN(
-      internal::HashedFile file,
-      internal::read_and_hash(parent.get(), std::string(path.name()), path, cache, worker));
+  KILN_TRY_ASSIGN(internal::HashedFile file,
+                  internal::read_and_hash(parent.get(), *st, path, cache, worker));
   return FileDigest{file.data, file.st};
 }
 

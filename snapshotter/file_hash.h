@@ -27,9 +27,10 @@ struct HashedFile {
   struct stat st {};
   Xattrs xattrs;
 };
-/// Opens, reads and closes the file once, and once more for each time it changed meanwhile. What is
-/// settled and has no counted xattrs goes into `cache`. `path` is for errors.
-Result<HashedFile> read_and_hash(int directory_fd, const std::string& name, const RelPath& path,
+/// Opens, reads and closes the file, which lstat has described as `before`; again, if it is not
+/// what it was by the end. What is settled and has no counted xattrs goes into `cache`. `path` is
+/// for errors.
+Result<HashedFile> read_and_hash(int directory_fd, const struct stat& before, const RelPath& path,
                                  StatCache* cache, HashWorker& worker);
 
 }  // namespace kiln::internal

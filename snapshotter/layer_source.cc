@@ -1,11 +1,11 @@
 #include "snapshotter/layer_source.h"
 
-#include <array>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "oci/compression.h"
+#include "snapshotter/read_ahead.h"
 
 namespace kiln::internal {
 namespace {
@@ -56,10 +56,11 @@ Status LayerSource::read(const std::function<Status(oci::TarReader&)>& body) con
   KILN_TRY_ASSIGN(auto plain, oci::decompress(std::make_unique<Lent>(**blob)));
   HashingSource tar(std::move(plain));
   {
-    KILN_TRY_ASSIGN(const auto reader, oci::TarReader::open(std::make_unique<Lent>(tar)));
+    ReadAhead ahead(tar);
+    KILN_TRY_ASSIGN(const auto reader, oci::TarReader::open(std::make_unique<Lent>(ahead)));
     KILN_TRY(body(*reader));
+    KILN_TRY(drain(ahead));
   }
-  KILN_TRY(drain(tar));
   KILN_TRY(drain(**blob));  // verifies the blob's digest
   if (tar.digest() != layer_.diff_id)
     return fail(Code::kDataLoss, name + " does not have the diff ID " + layer_.diff_id.to_string());

@@ -41,6 +41,7 @@ class LayerStream {
  private:
   struct Batch;
   Status dispatch();
+  std::shared_ptr<Batch> fresh_batch();
   Status write_oldest();
   Status write_batch(Batch& batch);
   Status write_large(oci::TarEntry& entry);
@@ -50,6 +51,7 @@ class LayerStream {
   std::stop_token stop_;
   std::shared_ptr<Batch> filling_;
   std::deque<std::shared_ptr<Batch>> pending_;  // oldest first
+  std::vector<std::shared_ptr<Batch>> idle_;    // written, for use again
   std::vector<std::byte> buffer_;               // of large files
   tbb::task_group reads_;
 };

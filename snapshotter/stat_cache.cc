@@ -139,15 +139,21 @@ class FileStatCache : public StatCache {
   }
 
   Status save() override {
-    std::vector<Record> records = used_records();
     // Dropping a few stale records is not worth a write of the whole file.
     const bool has_news = !added_.lock()->empty();
-    if (!has_news && records.size() * 2 >= table_.records().size()) return {};
+    if (!has_news && count_used() * 2 >= used_.size()) return {};
+    std::vector<Record> records = used_records();
     merge_added(records);
     return write(records);
   }
 
  private:
+  size_t count_used() const {
+    return static_cast<size_t>(std::count_if(used_.begin(), used_.end(), [](const auto& used) {
+      return used.load(std::memory_order_relaxed);
+    }));
+  }
+
   std::vector<Record> used_records() const {
     std::vector<Record> records;
     for (size_t i = 0; i < used_.size(); ++i) {

@@ -143,7 +143,7 @@ class TreeHasher {
     const RelPath path = directory.child(child.name);
     if (S_ISREG(child.st.st_mode)) {
       HashWorker& worker = workers_.local();
-      auto file = internal::read_and_hash(fd, child.name, path, cache_, worker);
+      auto file = internal::read_and_hash(fd, child.st, path, cache_, worker);
       child.digest = std::move(file).map([](internal::HashedFile hashed) {
         return hash_entry({hashed.st, {}, std::move(hashed.xattrs), hashed.data});
       });
