@@ -1,6 +1,6 @@
 // The network of a step: kiln's own, none, or a namespace of its own with a way out through pasta.
 //
-// pasta costs 29 MB and 150 ms a namespace, and most steps never send a packet. So a namespace gets
+// pasta costs 20 MB and 150 ms a namespace, and most steps never send a packet. So a namespace gets
 // a TAP device with addresses and routes at once, and pasta takes the device over when the first
 // packet for elsewhere appears on it; address resolution, which keeps asking, bridges the gap. A
 // namespace serves one step and is not used again.

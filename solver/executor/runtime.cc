@@ -138,7 +138,8 @@ std::optional<Error> runtime_error(std::string_view log, const std::string& comm
   if (about_command && (contains(lower, "not found") || contains(lower, "no such file")))
     return Error(Code::kNotFound, "command " + quote(command) + " cannot be run: " + message)
         .hint("the image has no such program, or its interpreter or loader is missing");
-  if (about_command && contains(lower, "permission denied"))
+  if (about_command &&
+      (contains(lower, "permission denied") || contains(lower, "operation not permitted")))
     return Error(Code::kPermissionDenied,
                  "command " + quote(command) + " cannot be run: " + message);
   if (contains(lower, "exec format error"))

@@ -2,13 +2,16 @@
 // it may not do, and what it leaves.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <thread>
 
 #include "base/strings.h"
+#include "solver/executor/net_namespace.h"
 #include "solver/executor/own_capabilities.h"
 #include "tests/contract/executor_under_test.h"
 
@@ -285,6 +288,46 @@ TEST_P(ExecutorContract, ASandboxedNetworkIsItsOwnAndHasAWayOut) {
   EXPECT_THAT(out, HasSubstr("default via"));
   EXPECT_NE(out.substr(out.rfind("net:")), output(request).substr(out.rfind("net:")))
       << "no two steps share a namespace";
+}
+
+TEST_P(ExecutorContract, ASandboxedNetworkReachesOthersWithItsFirstPacket) {
+  if (!find_program("pasta", kSearchPath)) GTEST_SKIP() << "pasta is not installed";
+  if (!primary_address()) GTEST_SKIP() << "this machine has no default route";
+  const Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  socklen_t length = sizeof(address);
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+  ASSERT_EQ(::listen(listener.get(), 1), 0);
+  ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+  const std::jthread server([&] {
+    const Fd peer(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    (void)FdSink(peer.get()).write(as_bytes("hello\n"));
+  });
+  ExecRequest request =
+      shell("nc machine " + std::to_string(ntohs(address.sin_port)) + " < /dev/null");
+  request.network = llb::NetMode::kSandbox;
+  request.add_hosts = {{"machine", "host-gateway"}};
+  const Ran ran = run(request);
+  EXPECT_EQ(ran.out, "hello\n") << ran.err;
+  (void)::shutdown(listener.get(), SHUT_RDWR);  // or the server waits for ever after a failure
+}
+
+TEST_P(ExecutorContract, WithoutPastaAStepThatNeedsTheNetworkIsTold) {
+  if (!primary_address()) GTEST_SKIP() << "this machine has no default route";
+  must(make_dirs(path("bin")));
+  for (const char* name : {"crun", "runc"})
+    if (const auto found = find_program(name, kSearchPath)) {
+      ASSERT_EQ(::symlink(found->c_str(), path(std::string("bin/") + name).c_str()), 0);
+    }
+  config_.search_path = path("bin");
+  config_.run_directory = path("run2");
+  executor_ = must(make_oci_executor(config_));
+  ExecRequest request = shell("nc -w 1 192.0.2.1 9 < /dev/null || exit 4");
+  request.network = llb::NetMode::kSandbox;
+  const Ran ran = run(request);
+  EXPECT_EQ(ran.code(), 4);
+  EXPECT_THAT(ran.err, HasSubstr("pasta is not installed"));
 }
 
 TEST_P(ExecutorContract, TheMachinesNetworkIsSharedWhenAsked) {

@@ -72,6 +72,8 @@ TEST(RuntimeErrorTest, TheLogTellsWhatFailed) {
       {R"({"msg":"exec: \"/bin/x\": stat /bin/x: no such file or directory","level":"error"})",
        "not_found"},
       {R"({"msg":"exec: \"/bin/x\": permission denied","level":"error"})", "permission_denied"},
+      {R"({"msg":"open executable: Operation not permitted","level":"error"})",
+       "permission_denied"},
       {R"({"msg":"exec /bin/x: exec format error","level":"error"})", "invalid_argument"},
       {R"({"msg":"cannot mount `proc`","level":"error"})", "internal"},
   };
