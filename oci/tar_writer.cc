@@ -37,7 +37,7 @@ void put_octal(char (&field)[kWidth], uint64_t value) {
 
 template <size_t kWidth>
 void put_text(char (&field)[kWidth], std::string_view text) {
-  std::memcpy(field, text.data(), std::min(text.size(), kWidth));
+  text.copy(field, kWidth);
 }
 
 char type_flag(EntryType type) {
