@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/strings.h"
+#include "solver/executor/step_cgroup.h"
 #include "tests/contract/executor_under_test.h"
 
 namespace kiln {
@@ -149,6 +150,10 @@ TEST_P(ExecutorEndContract, WhenKilnIsKilledTheStepDies) {
   ASSERT_EQ(::kill(kiln, SIGKILL), 0);
   ASSERT_EQ(::waitpid(kiln, nullptr, 0), kiln);
   EXPECT_TRUE(all_gone(kPatienceMs));
+  // What the next start would sweep; this test's run directory sees none.
+  const Fd run(::open(config_.run_directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (const DirEntry& entry : must(list_dir(run.get())))
+    sweep_cgroups(must(detect_cgroups()), "kiln-" + entry.name + "-");
 }
 
 TEST_P(ExecutorEndContract, NothingStaysInTheRunDirectory) {
