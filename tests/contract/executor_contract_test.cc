@@ -304,8 +304,10 @@ TEST_P(ExecutorContract, ASandboxedNetworkReachesOthersWithItsFirstPacket) {
     const Fd peer(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     (void)FdSink(peer.get()).write(as_bytes("hello\n"));
   });
-  ExecRequest request =
-      shell("nc machine " + std::to_string(ntohs(address.sin_port)) + " < /dev/null");
+  // Its input stays open: a client that closes its sending side at once can wait for ever
+  // (SCOPE.md, "Known defects"), which is not what this is about.
+  ExecRequest request = shell("mkfifo /in; exec 3<>/in; nc machine " +
+                              std::to_string(ntohs(address.sin_port)) + " <&3");
   request.network = llb::NetMode::kSandbox;
   request.add_hosts = {{"machine", "host-gateway"}};
   const Ran ran = run(request);
