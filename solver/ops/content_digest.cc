@@ -2,12 +2,12 @@
 
 #include <fcntl.h>
 #include <tbb/blocked_range.h>
+#include <tbb/enumerable_thread_specific.h>
 #include <tbb/parallel_for.h>
 
 #include <atomic>
+#include <deque>
 #include <optional>
-#include <vector>
-
 #include "base/guarded.h"
 #include "snapshotter/tree_hash.h"
 #include "solver/ops/copy_selection.h"
@@ -16,12 +16,12 @@
 namespace kiln {
 namespace {
 
-constexpr size_t kGrain = 32;
+constexpr size_t kGrain = 64;
 
 /// One entry before and after hashing; a whole stat would take most of the memory.
 struct Item {
   RelPath source;
-  std::string below;
+  size_t below_at;
   uint32_t mode, uid, gid;
   uint64_t size, special_device;
   std::optional<Digest> digest;
@@ -31,7 +31,14 @@ Item make_item(const SelectedEntry& entry) {
   const struct stat& st = entry.st;
   const uint64_t size = S_ISREG(st.st_mode) ? static_cast<uint64_t>(st.st_size) : 0;
   const uint64_t device = S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode) ? st.st_rdev : 0;
-  return {entry.source, entry.below, st.st_mode, st.st_uid, st.st_gid, size, device, std::nullopt};
+  return {entry.source, entry.below_at, st.st_mode, st.st_uid,
+          st.st_gid,    size,           device,     std::nullopt};
+}
+
+void add_text(Hasher& hasher, std::string_view text) {
+  const uint64_t length = text.size();
+  hasher.update(std::as_bytes(std::span(&length, 1)));
+  hasher.update(text);
 }
 
 class Items {
@@ -48,13 +55,13 @@ class Items {
   /// Hashes what was added and feeds it to `into`, in order.
   Status flush(Hasher& into) {
     tbb::parallel_for(tbb::blocked_range<size_t>(0, items_.size(), kGrain), [this](auto& range) {
-      for (size_t i = range.begin(); i != range.end() && !failed_; ++i) note(hash(items_[i]));
+      FileScratch& scratch = scratches_.local();
+      for (size_t i = range.begin(); i != range.end() && !failed_; ++i)
+        note(hash(items_[i], scratch));
     });
     if (auto failure = failure_.lock(); failure->has_value()) return tl::unexpected(**failure);
     for (const Item& item : items_) {
-      const uint64_t length = item.below.size();
-      into.update(std::as_bytes(std::span(&length, 1)));
-      into.update(item.below);
+      add_text(into, std::string_view(item.source.str()).substr(item.below_at));
       into.update(item.digest->bytes());
     }
     items_.clear();
@@ -62,7 +69,7 @@ class Items {
   }
 
  private:
-  Status hash(Item& item) {
+  Status hash(Item& item, FileScratch& scratch) {
     if (stop_.stop_requested()) return fail(Code::kCancelled, "hashing cancelled");
     HashedEntry entry{};
     entry.st.st_mode = item.mode;
@@ -74,11 +81,13 @@ class Items {
       KILN_TRY_ASSIGN(entry.link_target, source_.read_link(item.source));
     }
     if (S_ISREG(item.mode)) {
-      KILN_TRY_ASSIGN(entry.data, source_.file_digest(item.source));
+      KILN_TRY_ASSIGN(FileContent content, source_.file_content(item.source, scratch));
+      entry.data = content.data;
+      entry.xattrs = std::move(content.xattrs);
     }
-    if (source_.has_xattrs() && (S_ISREG(item.mode) || S_ISDIR(item.mode))) {
+    if (S_ISDIR(item.mode) && source_.has_xattrs()) {
       KILN_TRY_ASSIGN(const Fd fd,
-                      source_.root().open(item.source, O_RDONLY | O_NONBLOCK, 0, FollowLast::kNo));
+                      source_.root().open(item.source, O_RDONLY | O_DIRECTORY, 0, FollowLast::kNo));
       entry.xattrs = read_xattrs(fd);
     }
     item.digest = hash_entry(entry);
@@ -94,16 +103,11 @@ class Items {
 
   const TreeView& source_;
   const std::stop_token& stop_;
-  std::vector<Item> items_;
+  std::deque<Item> items_;
+  tbb::enumerable_thread_specific<FileScratch> scratches_;
   std::atomic<bool> failed_{false};
   Guarded<std::optional<Error>> failure_;
 };
-
-void add_text(Hasher& hasher, std::string_view text) {
-  const uint64_t length = text.size();
-  hasher.update(std::as_bytes(std::span(&length, 1)));
-  hasher.update(text);
-}
 
 }  // namespace
 

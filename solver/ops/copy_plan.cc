@@ -82,8 +82,8 @@ class CopyPlan {
 
   Status put(const RelPath& target, const SelectedEntry& entry) {
     RelPath path = target;
-    if (!entry.below.empty()) {
-      KILN_TRY_ASSIGN(const RelPath below, RelPath::strict(entry.below));
+    if (!entry.below().empty()) {
+      KILN_TRY_ASSIGN(const RelPath below, RelPath::strict(entry.below()));
       path = target.join(below);
     }
     KILN_TRY_ASSIGN(const auto there, tree_.stat(path));
@@ -103,7 +103,7 @@ class CopyPlan {
 
   Status put_directory(const RelPath& path, const std::optional<struct stat>& there,
                        const SelectedEntry& entry) {
-    const bool is_top = entry.below.empty();
+    const bool is_top = entry.below().empty();
     if (there && !S_ISDIR(there->st_mode)) {
       if (!copy_.always_replace_existing_dest_paths)
         return fail(Code::kInvalidArgument, "cannot copy to non-directory: " + path.absolute());

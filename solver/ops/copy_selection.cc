@@ -98,7 +98,8 @@ class SelectionWalk {
   Status run(const llb::CopyAction& copy, const CopyMatch& match) {
     KILN_TRY_ASSIGN(excludes_, PatternMatcher::compile(copy.exclude_patterns));
     KILN_TRY_ASSIGN(includes_, PatternMatcher::compile(copy.include_patterns));
-    SelectedEntry top{match.path, "", match.st};
+    SelectedEntry top{match.path, match.path.str().size(), match.st};
+    below_at_ = match.path.is_root() ? 0 : match.path.str().size() + 1;
     if (S_ISDIR(match.st.st_mode)) {
       KILN_TRY(visit_(top));
       return children(top, {}, {});
@@ -117,20 +118,18 @@ class SelectionWalk {
     if (stop_.stop_requested()) return fail(Code::kCancelled, "copy cancelled");
     KILN_TRY_ASSIGN(auto entries, source_.list(directory.source));
     for (TreeNames::Entry& entry : entries) {
-      SelectedEntry next{directory.source.child(entry.name),
-                         directory.below.empty() ? entry.name : directory.below + "/" + entry.name,
-                         entry.st};
+      SelectedEntry next{directory.source.child(entry.name), below_at_, entry.st};
       KILN_TRY(consider(std::move(next), excluded, included));
     }
     return {};
   }
 
   Status consider(SelectedEntry entry, const Parents& excluded, const Parents& included) {
-    const auto out = excludes_.match(entry.below, excluded);
-    const auto in = includes_.match(entry.below, included);
+    const auto out = excludes_.match(entry.below(), excluded);
+    const auto in = includes_.match(entry.below(), included);
     const bool wanted = !out.excluded && (includes_.empty() || in.excluded);
     if (!S_ISDIR(entry.st.st_mode)) return wanted ? emit(entry) : Status();
-    if (out.excluded && excludes_.can_skip_directory(entry.below)) return {};
+    if (out.excluded && excludes_.can_skip_directory(entry.below())) return {};
     if (wanted) {
       KILN_TRY(emit(entry));
       return children(entry, out.self, in.self);
@@ -151,6 +150,7 @@ class SelectionWalk {
   const std::stop_token& stop_;
   const EntryVisitor& visit_;
   PatternMatcher excludes_, includes_;
+  size_t below_at_ = 0;
   std::vector<const SelectedEntry*> held_back_;  // of the frames above, outermost first
 };
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "llb/op.h"
@@ -27,8 +28,10 @@ Result<std::vector<CopyMatch>> select_matches(const TreeView& source, const llb:
 
 struct SelectedEntry {
   RelPath source;
-  std::string below;  // path relative to the match; "" is the match itself
+  size_t below_at;  // where in `source` the path below the match begins
   struct stat st;
+  /// The path below the match; "" is the match itself.
+  std::string_view below() const { return std::string_view(source.str()).substr(below_at); }
 };
 /// Called with parents before children, sorted by name at each level.
 using EntryVisitor = std::function<Status(const SelectedEntry& entry)>;

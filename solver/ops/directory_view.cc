@@ -4,8 +4,6 @@
 
 #include <cerrno>
 
-#include "snapshotter/tree_hash.h"
-
 namespace kiln {
 
 Result<std::optional<struct stat>> DirectoryView::stat(const RelPath& path) const {
@@ -35,9 +33,14 @@ Result<std::string> DirectoryView::read_link(const RelPath& path) const {
   return root_.read_link(path);
 }
 
-Result<Digest> DirectoryView::file_digest(const RelPath& path) const {
-  KILN_TRY_ASSIGN(const FileDigest found, hash_file(root_, path, nullptr));
-  return found.digest;
+Result<FileContent> DirectoryView::file_content(const RelPath& path, FileScratch& scratch) const {
+  KILN_TRY_ASSIGN(const int directory, scratch.directory_of(root_, path));
+  struct stat st {};
+  if (::fstatat(directory, std::string(path.name()).c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0)
+    return fail_errno("stat", path.absolute());
+  KILN_TRY_ASSIGN(internal::HashedFile file,
+                  internal::read_and_hash(directory, st, path, nullptr, scratch.hash_worker()));
+  return FileContent{file.data, std::move(file.xattrs)};
 }
 
 }  // namespace kiln

@@ -14,7 +14,7 @@ class DirectoryView : public TreeView {
   Result<std::optional<struct stat>> stat(const RelPath& path) const override;
   Result<std::vector<Entry>> list(const RelPath& directory) const override;
   Result<std::string> read_link(const RelPath& path) const override;
-  Result<Digest> file_digest(const RelPath& path) const override;
+  Result<FileContent> file_content(const RelPath& path, FileScratch& scratch) const override;
 
  private:
   Root root_;

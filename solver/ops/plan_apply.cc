@@ -121,7 +121,10 @@ class Apply {
   Status settle(const Settled& settled) const {
     KILN_TRY_ASSIGN(const Fd fd,
                     root_.open(settled.path, O_RDONLY | O_DIRECTORY, 0, FollowLast::kNo));
-    if (settled.entry != nullptr) return set_metadata(fd, settled.path, *settled.entry);
+    if (settled.entry != nullptr) {
+      KILN_TRY_ASSIGN(const Xattrs xattrs, directory_xattrs(*settled.entry));
+      return set_metadata(fd, settled.path, *settled.entry, xattrs);
+    }
     struct stat st {};
     if (::fstat(fd.get(), &st) != 0) return fail_errno("stat", settled.path.absolute());
     if (st.st_mtim.tv_sec == settled.mtime.tv_sec && st.st_mtim.tv_nsec == settled.mtime.tv_nsec)
@@ -146,58 +149,69 @@ class Apply {
     return first->has_value() ? Status(tl::unexpected(**first)) : Status();
   }
 
+  /// One a source: each remembers a directory of its own tree.
+  using Scratches = std::vector<FileScratch>;
+  struct Target {
+    int directory;
+    const std::string& name;
+    const RelPath path;
+  };
+
   Status copy_job(const Job& job) const {
     KILN_TRY_ASSIGN(const Fd directory,
                     root_.open(job.directory, O_PATH | O_DIRECTORY, 0, FollowLast::kNo));
+    Scratches scratches(sources_.size());
     for (const Named& file : job.files) {
       KILN_TRY(check_stop());
-      KILN_TRY(create(directory, *file.name, job.directory.child(*file.name), *file.entry));
+      const Target target{directory.get(), *file.name, job.directory.child(*file.name)};
+      KILN_TRY(S_ISREG(file.entry->mode) ? create_file(target, *file.entry, scratches)
+                                         : create_node(target, *file.entry));
     }
     return {};
   }
 
-  Status create(const Fd& directory, const std::string& name, const RelPath& path,
-                const PlannedEntry& entry) const {
-    if (S_ISREG(entry.mode)) return create_file(directory, name, path, entry);
+  static Status create_node(const Target& target, const PlannedEntry& entry) {
+    const char* name = target.name.c_str();
     const int made = S_ISLNK(entry.mode)
-                         ? ::symlinkat(entry.text.c_str(), directory.get(), name.c_str())
-                         : ::mknodat(directory.get(), name.c_str(), entry.mode,
+                         ? ::symlinkat(entry.text.c_str(), target.directory, name)
+                         : ::mknodat(target.directory, name, entry.mode,
                                      S_ISFIFO(entry.mode) ? 0 : entry.special_device);
-    if (made != 0) return fail_errno("create", path.absolute());
-    if (::fchownat(directory.get(), name.c_str(), entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW) != 0)
-      return fail_errno("chown", path.absolute());
-    if (!S_ISLNK(entry.mode) &&
-        ::fchmodat(directory.get(), name.c_str(), entry.mode & 07777U, 0) != 0)
-      return fail_errno("chmod", path.absolute());
+    if (made != 0) return fail_errno("create", target.path.absolute());
+    if (::fchownat(target.directory, name, entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW) != 0)
+      return fail_errno("chown", target.path.absolute());
+    if (!S_ISLNK(entry.mode) && ::fchmodat(target.directory, name, entry.mode & 07777U, 0) != 0)
+      return fail_errno("chmod", target.path.absolute());
     const timespec times[2] = {entry.mtime, entry.mtime};
-    if (::utimensat(directory.get(), name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
-      return fail_errno("set times of", path.absolute());
+    if (::utimensat(target.directory, name, times, AT_SYMLINK_NOFOLLOW) != 0)
+      return fail_errno("set times of", target.path.absolute());
     return {};
   }
 
-  Status create_file(const Fd& directory, const std::string& name, const RelPath& path,
-                     const PlannedEntry& entry) const {
-    const Fd to(::openat(directory.get(), name.c_str(),
+  Status create_file(const Target& target, const PlannedEntry& entry, Scratches& scratches) const {
+    const Fd to(::openat(target.directory, target.name.c_str(),
                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!to.valid()) return fail_errno("create", path.absolute());
+    if (!to.valid()) return fail_errno("create", target.path.absolute());
+    Xattrs xattrs;
     if (entry.source == kInlineSource) {
-      KILN_TRY(write_fully(to.get(), as_bytes(entry.text), path.absolute()));
+      KILN_TRY(write_fully(to.get(), as_bytes(entry.text), target.path.absolute()));
     } else {
-      KILN_TRY(copy_data(entry, to));
+      KILN_TRY_ASSIGN(xattrs, copy_data(entry, to, scratches));
     }
-    return set_metadata(to, path, entry);
+    return set_metadata(to, target.path, entry, xattrs);
   }
 
-  Status copy_data(const PlannedEntry& entry, const Fd& to) const {
-    const TreeView& source = *sources_[static_cast<size_t>(entry.source)];
+  /// Returns what else the copy is to get from the source's file.
+  Result<Xattrs> copy_data(const PlannedEntry& entry, const Fd& to, Scratches& scratches) const {
+    const auto index = static_cast<size_t>(entry.source);
+    const TreeView& source = *sources_[index];
     KILN_TRY_ASSIGN(const RelPath from_path, RelPath::rooted(entry.text));
-    KILN_TRY_ASSIGN(const Fd from, source.open_file(from_path));
+    KILN_TRY_ASSIGN(const Fd from, source.open_file(from_path, scratches[index]));
     KILN_TRY_ASSIGN(const uint64_t bytes, copy_file_data(from.get(), to.get()));
     KILN_TRY(source.check_unchanged(from_path, from));
     if (bytes != entry.size)
       return fail(Code::kFailedPrecondition,
                   quote(from_path.absolute()) + " changed while it was copied");
-    return {};
+    return source.has_xattrs() ? read_xattrs(from) : Xattrs();
   }
 
   Status make_link(const Link& link) const {
@@ -212,23 +226,23 @@ class Apply {
 
   // ---- metadata ----
 
-  Status set_metadata(const Fd& fd, const RelPath& path, const PlannedEntry& entry) const {
+  static Status set_metadata(const Fd& fd, const RelPath& path, const PlannedEntry& entry,
+                             const Xattrs& xattrs) {
     if (::fchown(fd.get(), entry.uid, entry.gid) != 0) return fail_errno("chown", path.absolute());
     // After chown, which clears set-user-ID bits and capabilities.
     if (::fchmod(fd.get(), entry.mode & 07777U) != 0) return fail_errno("chmod", path.absolute());
-    KILN_TRY(carry_xattrs(entry, fd));
+    write_xattrs(fd, xattrs);
     return set_times(fd, path, entry.mtime);
   }
 
-  Status carry_xattrs(const PlannedEntry& entry, const Fd& to) const {
-    if (entry.source == kInlineSource) return {};
+  Result<Xattrs> directory_xattrs(const PlannedEntry& entry) const {
+    if (entry.source == kInlineSource) return Xattrs();
     const TreeView& source = *sources_[static_cast<size_t>(entry.source)];
-    if (!source.has_xattrs()) return {};
+    if (!source.has_xattrs()) return Xattrs();
     KILN_TRY_ASSIGN(const RelPath path, RelPath::rooted(entry.text));
     KILN_TRY_ASSIGN(const Fd from,
-                    source.root().open(path, O_RDONLY | O_NONBLOCK, 0, FollowLast::kNo));
-    write_xattrs(to, read_xattrs(from));
-    return {};
+                    source.root().open(path, O_RDONLY | O_DIRECTORY, 0, FollowLast::kNo));
+    return read_xattrs(from);
   }
 
   static Status set_times(const Fd& fd, const RelPath& path, const timespec& mtime) {

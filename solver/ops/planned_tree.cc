@@ -29,16 +29,37 @@ struct stat empty_root() {
 
 }  // namespace
 
-PlannedTree::Lookup PlannedTree::find(const RelPath& path) const {
+/// One step down. What is below something that is fresh, removed or no directory hides the base.
+void PlannedTree::descend(Lookup& at, std::string_view name) {
+  if (at.node == nullptr) return;
+  const PlannedNode& node = *at.node;
+  const bool is_file = node.state == State::kPut && !S_ISDIR(node.entry.mode);
+  if (node.state == State::kRemoved || node.fresh || is_file) at.base_visible = false;
+  const auto child = node.children.find(name);
+  at.node = child == node.children.end() ? nullptr : child->second.get();
+}
+
+PlannedTree::Lookup PlannedTree::find_directory(const RelPath& path) const {
+  const std::string& text = path.str();
+  const size_t slash = text.rfind('/');
+  const std::string_view directory =
+      std::string_view(text).substr(0, slash == std::string::npos ? 0 : slash);
+  if (last_ && last_path_ == directory) return *last_;
   Lookup found{&top_, base_ != nullptr};
-  for (const std::string_view name : path.components()) {
-    if (found.node == nullptr) break;
-    if (found.node->state == State::kRemoved || found.node->fresh) found.base_visible = false;
-    if (found.node->state == State::kPut && !S_ISDIR(found.node->entry.mode))
-      found.base_visible = false;
-    const auto child = found.node->children.find(name);
-    found.node = child == found.node->children.end() ? nullptr : child->second.get();
+  for (size_t at = 0; at < directory.size() && found.node != nullptr;) {
+    const size_t end = std::min(directory.find('/', at), directory.size());
+    descend(found, directory.substr(at, end - at));
+    at = end + 1;
   }
+  last_path_ = directory;
+  last_ = found;
+  return found;
+}
+
+PlannedTree::Lookup PlannedTree::find(const RelPath& path) const {
+  if (path.is_root()) return Lookup{&top_, base_ != nullptr};
+  Lookup found = find_directory(path);
+  descend(found, path.name());
   return found;
 }
 
@@ -90,18 +111,32 @@ Result<std::string> PlannedTree::read_link(const RelPath& path) const {
   return base_->read_link(path);
 }
 
-Result<PlannedNode*> PlannedTree::make_node(const RelPath& path) {
+Result<PlannedNode*> PlannedTree::make_parent(const RelPath& path) {
+  if (const Lookup known = find_directory(path); known.node != nullptr)
+    return const_cast<PlannedNode*>(known.node);  // all nodes are ours to change
+  last_.reset();                                  // it says that there is no node
   PlannedNode* node = &top_;
-  for (const std::string_view name : path.components()) {
-    if (node->state == State::kRemoved ||
-        (node->state == State::kPut && !S_ISDIR(node->entry.mode)))
-      return fail(Code::kInternal, quote(path.absolute()) + ": its parent is no directory");
+  for (const std::string_view name : path.parent().components()) {
     auto found = node->children.find(name);
     if (found == node->children.end())
       found = node->children.emplace(std::string(name), std::make_unique<PlannedNode>()).first;
     node = found->second.get();
   }
   return node;
+}
+
+/// Leaves the last lookup at the parent, so that what happens to the node does not matter to it.
+Result<PlannedNode*> PlannedTree::make_node(const RelPath& path) {
+  if (path.is_root()) return &top_;
+  KILN_TRY_ASSIGN(PlannedNode * parent, make_parent(path));
+  if (parent->state == State::kRemoved ||
+      (parent->state == State::kPut && !S_ISDIR(parent->entry.mode)))
+    return fail(Code::kInternal, quote(path.absolute()) + ": its parent is no directory");
+  auto found = parent->children.find(path.name());
+  if (found == parent->children.end())
+    found =
+        parent->children.emplace(std::string(path.name()), std::make_unique<PlannedNode>()).first;
+  return found->second.get();
 }
 
 Status PlannedTree::put(const RelPath& path, PlannedEntry entry) {

@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "solver/ops/tree_ref.h"
@@ -47,6 +48,7 @@ struct PlannedNode {
   std::map<std::string, std::unique_ptr<PlannedNode>, std::less<>> children;
 };
 
+/// One thread at a time, reading included.
 class PlannedTree : public TreeNames {
  public:
   /// `base` is borrowed; nullptr: the empty tree.
@@ -77,11 +79,18 @@ class PlannedTree : public TreeNames {
     bool base_visible = true;
   };
   Lookup find(const RelPath& path) const;
+  Lookup find_directory(const RelPath& path) const;
+  static void descend(Lookup& at, std::string_view name);
+  Result<PlannedNode*> make_parent(const RelPath& path);
   Result<PlannedNode*> make_node(const RelPath& path);
   Result<bool> base_has(const RelPath& path) const;
 
   const TreeNames* base_;
   PlannedNode top_;
+  // The directory of the last lookup: copies put one file of a directory after the other. put() and
+  // remove() look up what they change first, so it is never below what they take away.
+  mutable std::string last_path_;
+  mutable std::optional<Lookup> last_;
   uint32_t link_groups_ = 0;
   bool hides_base_ = false;
 };

@@ -1,7 +1,5 @@
 #include "solver/ops/tree_ref.h"
 
-#include <fcntl.h>
-
 #include <deque>
 
 namespace kiln {
@@ -21,8 +19,8 @@ void push_front_components(std::deque<std::string>& pending, std::string_view te
 
 }  // namespace
 
-Result<Fd> TreeView::open_file(const RelPath& path) const {
-  return root().open(path, O_RDONLY | O_NONBLOCK, 0, FollowLast::kNo);
+Result<Fd> TreeView::open_file(const RelPath& path, FileScratch& scratch) const {
+  return scratch.open(root(), path);
 }
 
 Status TreeView::check_unchanged(const RelPath& /*path*/, const Fd& /*file*/) const {

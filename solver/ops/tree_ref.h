@@ -10,11 +10,13 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/fs.h"
 #include "snapshotter/types.h"
 #include "solver/operation.h"
+#include "solver/ops/file_scratch.h"
 
 namespace kiln {
 
@@ -35,6 +37,12 @@ class TreeNames {
   virtual Result<std::string> read_link(const RelPath& path) const = 0;
 };
 
+/// A file's bytes and its user.* and security.capability xattrs (sorted).
+struct FileContent {
+  Digest data;
+  std::vector<std::pair<std::string, std::string>> xattrs;
+};
+
 /// A read-only look into a tree and its files. Thread-safe.
 class TreeView : public TreeNames {
  public:
@@ -43,12 +51,12 @@ class TreeView : public TreeNames {
   virtual bool filtered() const { return false; }
   /// False: xattrs of the files on disk are none of the tree's (a local context).
   virtual bool has_xattrs() const { return true; }
-  /// SHA-256 of a regular file's bytes; kFailedPrecondition if it changed since the view was made.
-  /// Where the view keeps a stat cache, an unchanged file is not read.
-  virtual Result<Digest> file_digest(const RelPath& path) const = 0;
-  /// For reading a regular file; when all is read, check_unchanged(). kFailedPrecondition: it is
-  /// not the file any more that stat() tells of.
-  virtual Result<Fd> open_file(const RelPath& path) const;
+  /// What is in a regular file; kFailedPrecondition if it changed since the view was made. Where
+  /// the view keeps a stat cache, an unchanged file is not read.
+  virtual Result<FileContent> file_content(const RelPath& path, FileScratch& scratch) const = 0;
+  /// For reading a regular file; when all is read, check_unchanged().
+  virtual Result<Fd> open_file(const RelPath& path, FileScratch& scratch) const;
+  /// kFailedPrecondition: it is not the file any more that stat() tells of.
   virtual Status check_unchanged(const RelPath& path, const Fd& file) const;
   /// The ignore rule that hides `path`, and where it stands; "" if none does.
   virtual std::string hidden_by(const RelPath& path) const;

@@ -78,8 +78,8 @@ class ContextView : public TreeView {
     return entry->link_target;
   }
 
-  Result<Digest> file_digest(const RelPath& path) const override;
-  Result<Fd> open_file(const RelPath& path) const override;
+  Result<FileContent> file_content(const RelPath& path, FileScratch& scratch) const override;
+  Result<Fd> open_file(const RelPath& path, FileScratch& scratch) const override;
   Status check_unchanged(const RelPath& path, const Fd& file) const override;
   std::string hidden_by(const RelPath& path) const override;
 
@@ -92,30 +92,30 @@ class ContextView : public TreeView {
   std::shared_ptr<const ContextState> state_;
 };
 
-Result<Digest> ContextView::file_digest(const RelPath& path) const {
+Result<FileContent> ContextView::file_content(const RelPath& path, FileScratch& scratch) const {
   const ContextEntry* entry = state_->find(path);
   if (entry == nullptr) return fail(Code::kNotFound, quote(path.absolute()) + ": not found");
-  if (const auto known = entry->digest()) return *known;
-  if (state_->digests) {
-    if (const auto kept = state_->digests->find(entry->to_stat())) {
+  if (const auto known = entry->digest()) return FileContent{*known, {}};
+  const struct stat seen = entry->to_stat();
+  StatCache* cache = state_->digests.get();
+  if (cache != nullptr) {
+    if (const auto kept = cache->find(seen)) {
       entry->set_digest(*kept);
-      return *kept;
+      return FileContent{*kept, {}};
     }
   }
-  KILN_TRY_ASSIGN(const FileDigest read, hash_file(state_->root, path, state_->digests.get()));
+  KILN_TRY_ASSIGN(const int directory, scratch.directory_of(state_->root, path));
+  KILN_TRY_ASSIGN(const internal::HashedFile read,
+                  internal::read_and_hash(directory, seen, path, cache, scratch.hash_worker()));
   if (!entry->is_same_file(read.st)) return tl::unexpected(changed(path));
-  entry->set_digest(read.digest);
+  entry->set_digest(read.data);
   state_->has_new_digests = true;
-  return read.digest;
+  return FileContent{read.data, {}};
 }
 
-Result<Fd> ContextView::open_file(const RelPath& path) const {
-  auto file = state_->root.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, FollowLast::kNo);
-  if (!file) {
-    if (file.error().code() == Code::kNotFound) return tl::unexpected(changed(path));
-    return file;
-  }
-  KILN_TRY(check_unchanged(path, *file));
+Result<Fd> ContextView::open_file(const RelPath& path, FileScratch& scratch) const {
+  auto file = scratch.open(state_->root, path);
+  if (!file && file.error().code() == Code::kNotFound) return tl::unexpected(changed(path));
   return file;
 }
 

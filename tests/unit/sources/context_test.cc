@@ -43,6 +43,7 @@ class ContextTest : public ::testing::Test {
   TempDir directory_ = TempDir::create("/tmp", "kiln-context-").value();
   LocalContext context_{directory_.path(), {}, ".dockerignore", ""};
   std::shared_ptr<TreeRef> ref_;
+  FileScratch scratch_;
 };
 
 TEST_F(ContextTest, FilesBelongToRootAndKeepTheirModes) {
@@ -108,15 +109,17 @@ TEST_F(ContextTest, DigestsComeFromTheStatCacheWithoutReading) {
   // Racily young entries are not kept: only then the file is read.
   const auto known = cache->find(st);
   const Digest expected = known ? Digest::of("something else") : Digest::of("hello");
-  EXPECT_EQ(open({}, cache)->file_digest(path("a")).value(), expected);
+  EXPECT_EQ(open({}, cache)->file_content(path("a"), scratch_)->data, expected);
 }
 
 TEST_F(ContextTest, AFileThatChangedSinceTheWalkIsAnError) {
   make("f a 0644 0:0 hello");
   const auto view = open({});
   ASSERT_TRUE(write_file(directory_.path() + "/a", "changed"));
-  EXPECT_EQ(view->file_digest(path("a")).error().code(), Code::kFailedPrecondition);
-  EXPECT_EQ(view->open_file(path("a")).error().code(), Code::kFailedPrecondition);
+  EXPECT_EQ(view->file_content(path("a"), scratch_).error().code(), Code::kFailedPrecondition);
+  const auto opened = view->open_file(path("a"), scratch_);
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(view->check_unchanged(path("a"), *opened).error().code(), Code::kFailedPrecondition);
 }
 
 TEST_F(ContextTest, ADirectoryThatIsNotThereIsNamed) {
