@@ -5,6 +5,8 @@
 namespace kiln {
 namespace {
 
+constexpr int kContentCacheOff = 2;  // pb.MountContentCache
+
 void add_list(KeyFields& key, std::string_view name, const std::vector<std::string>& values) {
   for (const std::string& value : values) key.add(name, value);
 }
@@ -76,7 +78,9 @@ std::vector<ExecInputUse> input_uses(const llb::ExecOp& op, size_t inputs) {
   for (const llb::ExecMount& mount : op.mounts) {
     if (mount.input < 0 || static_cast<size_t>(mount.input) >= inputs) continue;
     ExecInputUse& use = uses[static_cast<size_t>(mount.input)];
-    if (mount.dest == "/" || mount.output != llb::kNoIndex) use.by_definition = true;
+    const bool refuses_content = mount.content_cache == kContentCacheOff;
+    if (mount.dest == "/" || mount.output != llb::kNoIndex || refuses_content)
+      use.by_definition = true;
     use.selectors.push_back(mount.selector);
   }
   for (ExecInputUse& use : uses) {
