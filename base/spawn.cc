@@ -76,10 +76,13 @@ KILN_IN_CHILD bool set_up_stdio(const Plan& plan) {
 }
 
 KILN_IN_CHILD void reset_signals() {
-  struct sigaction action {};
-  action.sa_handler = SIG_DFL;
-  // SIGKILL, SIGSTOP and libc's two own signals refuse; that is as it should be.
-  for (int signal = 1; signal < NSIG; ++signal) (void)::sigaction(signal, &action, nullptr);
+  // The kernel's `struct sigaction`, whatever the machine: all zero is SIG_DFL. libc's function
+  // would skip the two signals it uses itself, which may be inherited as ignored like any other.
+  const std::array<unsigned long, 8> defaults{};
+  constexpr size_t kMaskBytes = _NSIG / 8;
+  // SIGKILL and SIGSTOP refuse; that is as it should be.
+  for (int signal = 1; signal < NSIG; ++signal)
+    (void)::syscall(SYS_rt_sigaction, signal, &defaults, nullptr, kMaskBytes);
   sigset_t none;
   ::sigemptyset(&none);
   (void)::sigprocmask(SIG_SETMASK, &none, nullptr);  // cannot fail with these arguments

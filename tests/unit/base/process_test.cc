@@ -5,8 +5,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <thread>
 
@@ -135,8 +137,15 @@ TEST(ProcessTest, SignalsAndSessionAreReset) {
   struct sigaction before {};
   ignore.sa_handler = SIG_IGN;
   ASSERT_EQ(::sigaction(SIGPIPE, &ignore, &before), 0);
+  // libc's own signals too: a parent that ignored them (a Go program's, a harness's) hands that on.
+  // Only the kernel's call takes them. Its struct: handler, flags, restorer, mask.
+  constexpr int kCancelSignal = 32;
+  const std::array<unsigned long, 8> ignored = {1};
+  std::array<unsigned long, 8> own{};
+  ASSERT_EQ(::syscall(SYS_rt_sigaction, kCancelSignal, ignored.data(), own.data(), 8UL), 0);
   const CapturedRun result =
       run("grep -E '^Sig(Blk|Ign)' /proc/self/status; ps -o sid= -p $$; echo $$");
+  ASSERT_EQ(::syscall(SYS_rt_sigaction, kCancelSignal, own.data(), nullptr, 8UL), 0);
   ASSERT_EQ(::sigaction(SIGPIPE, &before, nullptr), 0);
   ASSERT_EQ(::pthread_sigmask(SIG_SETMASK, &old, nullptr), 0);
   EXPECT_TRUE(result.out.starts_with("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"))
