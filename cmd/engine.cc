@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kRootVersion = 1;
 constexpr size_t kMaxThreads = 512;  // they wait: for processes, sockets, other vertices
 
-// Made on the first run: a build without RUN needs neither a runtime nor pasta.
+// Made on the first run: a build without RUN needs neither a runtime nor a network.
 class LazyExecutor : public Executor {
  public:
   explicit LazyExecutor(ExecutorConfig config) : config_(std::move(config)) {}

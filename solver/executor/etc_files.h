@@ -11,8 +11,8 @@
 namespace kiln {
 
 /// The machine's resolver configuration as `network` can use it: a sandbox has a loopback of its
-/// own, so name servers there are replaced by `forwarder` (what pasta answers for), other lines
-/// stay. Without any name server `forwarder` is the one.
+/// own, so name servers there are replaced by `forwarder` (what the uplink answers for), other
+/// lines stay. Without any name server `forwarder` is the one.
 std::string resolv_conf_text(std::string_view host_text, llb::NetMode network,
                              std::string_view forwarder);
 /// True if the result of resolv_conf_text() names `forwarder`.

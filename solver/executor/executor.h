@@ -62,9 +62,9 @@ struct ExecutorConfig {
   std::string runtime = "crun";  // name or path
   std::string runtime_name;      // "crun", "runc", …: from the binary's --version if empty
   std::string run_directory;     // $KILN_ROOT/run: bundles, swept when opened
-  std::string search_path;       // PATH for finding runtime and pasta
+  std::string search_path;       // PATH for finding runtime and uplink
   std::string resolv_conf = "/etc/resolv.conf";
-  size_t prepared_networks = 2;  // namespaces with pasta kept ready
+  size_t prepared_networks = 2;  // namespaces kept ready
 };
 /// Sweeps what a killed process left in run_directory (each bundle lies beside a lock).
 Result<std::unique_ptr<Executor>> make_oci_executor(const ExecutorConfig& config);

@@ -23,7 +23,7 @@ namespace kiln {
 namespace {
 
 constexpr uint64_t kMaxProcBytes = 16U << 20U;
-constexpr int kMtu = 65520;             // what pasta takes in one frame
+constexpr int kMtu = 65520;             // what the uplink programs take in one frame
 constexpr uint32_t kRejected = 0x0200;  // RTF_REJECT
 
 // <linux/ipv6.h> has it, but does not go together with <netinet/in.h>.
@@ -66,9 +66,10 @@ Status set_up(int socket, const char* device) {
   return control(socket, SIOCSIFFLAGS, &request, device);
 }
 
-// pasta needs some 150 ms to take the device over. Meanwhile the carrier is off, address resolution
-// goes unanswered, and what waits for it must not be dropped: ask often and long, and keep entries.
-// A kernel without one of these (before 5.16) loses the first packet, and programs retry.
+// An uplink program needs some 100 ms to take the device over. Meanwhile the carrier is off,
+// address resolution goes unanswered, and what waits for it must not be dropped: ask often and
+// long, and keep entries. A kernel without one of these (before 5.16) loses the first packet, and
+// programs retry.
 void be_patient(const Uplinks& uplinks) {
   const auto set = [](const std::string& name, const char* value) {
     (void)write_file("/proc/sys/net/" + name, value);

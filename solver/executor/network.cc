@@ -17,6 +17,7 @@
 #include "base/io.h"
 #include "base/process.h"
 #include "base/strings.h"
+#include "solver/executor/uplink_program.h"
 
 namespace kiln {
 namespace {
@@ -26,29 +27,6 @@ constexpr uint64_t kMaxComplaintBytes = 4096;
 
 unsigned byte_at(std::span<const std::byte> frame, size_t offset) {
   return std::to_integer<unsigned>(frame[offset]);
-}
-
-std::vector<std::string> pasta_arguments(const NetworkConfig& config, const Uplinks& uplinks,
-                                         int ns) {
-  using Tap = TapAddresses;
-  std::vector<std::string> out = {"pasta", "--netns", "/proc/self/fd/" + std::to_string(ns),
-                                  "--no-netns-quit", "--foreground", "--stderr", "--quiet",
-                                  // It may not enter the namespace as another user. It confines
-                                  // itself: few capabilities, empty mount namespace, seccomp.
-                                  "--runas", "0", "--ns-ifname", Tap::kDevice,
-                                  // No forwarding into the sandbox, no way to the machine's
-                                  // loopback.
-                                  "-t", "none", "-u", "none", "-T", "none", "-U", "none",
-                                  "--no-map-gw", "--no-dhcp", "--no-dhcpv6", "--no-ra"};
-  const auto add = [&out](std::initializer_list<const char*> more) {
-    out.insert(out.end(), more.begin(), more.end());
-  };
-  if (uplinks.ipv4) add({"-a", Tap::kAddress, "-n", Tap::kNetmask, "-g", Tap::kGateway});
-  if (uplinks.ipv6) add({"-a", Tap::kAddress6, "-g", Tap::kGateway6});
-  if (!uplinks.ipv6) add({"-4"});
-  if (!uplinks.ipv4) add({"-6"});
-  if (config.forward_dns) add({"--dns-forward", Tap::kForwarder});
-  return out;
 }
 
 std::string complaint_of(int file) {
@@ -70,36 +48,37 @@ class LazyUplink {
   int namespace_fd() const { return ns_.get(); }
   std::optional<Error> failure() { return state_.lock()->failure; }
 
-  /// What the keeper must watch: the device until pasta runs, then pasta's end; -1: nothing.
+  /// What the keeper must watch: the device until the program runs, then its end; -1: nothing.
   int watched_fd() {
     auto state = state_.lock();
     if (state->closed) return -1;
     if (state->tap.valid()) return state->tap.get();
-    return state->pasta ? state->pasta->pidfd() : -1;
+    return state->program ? state->program->pidfd() : -1;
   }
 
-  /// Keeper's thread: pasta dies with the thread that starts it.
+  /// Keeper's thread: the program dies with the thread that starts it.
   void on_ready() {
     auto state = state_.lock();
     if (state->closed) return;
     if (state->tap.valid()) {
       if (drain(state->tap.get())) open_uplink(*state);
-    } else if (state->pasta) {
-      state->failure = Error(Code::kUnavailable, "pasta ended: " + complaint_of(state->log.get()));
-      state->pasta.reset();
+    } else if (state->program) {
+      state->failure = Error(Code::kUnavailable,
+                             "the way to the network ended: " + complaint_of(state->log.get()));
+      state->program.reset();
     }
   }
 
   void close() {
     auto state = state_.lock();
     state->closed = true;
-    state->pasta.reset();  // the device stays open: the keeper may be polling it
+    state->program.reset();  // the device stays open: the keeper may be polling it
   }
 
  private:
   struct State {
     Fd tap, log;
-    std::optional<Child> pasta;
+    std::optional<Child> program;
     std::optional<Error> failure;
     bool closed = false;
   };
@@ -116,23 +95,22 @@ class LazyUplink {
 
   void open_uplink(State& state) {
     state.tap.reset();  // one owner at a time; the device stays
-    state.log = Fd(::memfd_create("kiln-pasta", MFD_CLOEXEC));
-    auto program = find_program("pasta", config_.search_path);
+    state.log = Fd(::memfd_create("kiln-uplink", MFD_CLOEXEC));
+    auto program = uplink_program(config_.search_path, uplinks_, config_.forward_dns, ns_.get());
     if (!program) {
-      state.failure = Error(Code::kNotFound, "a step needs the network, but pasta is not installed")
-                          .hint("install the package passt, or build with --network=host");
+      state.failure = program.error();
       return;
     }
     ProcessSpec spec;
-    spec.program = *program;
-    spec.argv = pasta_arguments(config_, uplinks_, ns_.get());
+    spec.program = program->path;
+    spec.argv = program->argv;
     spec.err = state.log.get();
     spec.keep_fds = {ns_.get()};
     auto child = Child::spawn(spec);
     if (child)
-      state.pasta = std::move(*child);
+      state.program = std::move(*child);
     else
-      state.failure = child.error().wrap("start pasta");
+      state.failure = child.error().wrap("start " + spec.argv.front());
   }
 
   const Fd ns_;
@@ -173,14 +151,14 @@ class SandboxNetwork : public StepNetwork {
   int wake_;  // the keeper's, which outlives every network
 };
 
-// One family is enough to get out, and each costs pasta 10 MB: version 6 where there is nothing
+// One family is enough to get out, and a second costs pasta 10 MB: version 6 where there is nothing
 // else, as on Docker's default network.
 Uplinks preferred(Uplinks found) {
   if (found.ipv4) found.ipv6 = false;
   return found;
 }
 
-// Owns the thread that watches devices, starts pasta and prepares namespaces.
+// Owns the thread that watches devices, opens uplinks and prepares namespaces.
 class Keeper {
  public:
   explicit Keeper(NetworkConfig config)

@@ -1,9 +1,10 @@
-// The network of a step: kiln's own, none, or a namespace of its own with a way out through pasta.
+// The network of a step: kiln's own, none, or a namespace of its own with a way out through a
+// program (uplink_program.h).
 //
-// pasta costs 20 MB and 150 ms a namespace, and most steps never send a packet. So a namespace gets
-// a TAP device with addresses and routes at once, and pasta takes the device over when the first
-// packet for elsewhere appears on it; address resolution, which keeps asking, bridges the gap. A
-// namespace serves one step and is not used again.
+// The program costs memory and some 100 ms a namespace, and most steps never send a packet. So a
+// namespace gets a TAP device with addresses and routes at once, and the program takes the device
+// over when the first packet for elsewhere appears on it; address resolution, which keeps asking,
+// bridges the gap. A namespace serves one step and is not used again.
 #pragma once
 
 #include <memory>
@@ -18,12 +19,12 @@
 namespace kiln {
 
 struct NetworkConfig {
-  std::string search_path;       // for pasta
+  std::string search_path;       // for the uplink program
   bool forward_dns = false;      // the machine's resolver is on its loopback
   size_t prepared_networks = 2;  // namespaces kept ready
 };
 
-/// One step's network. Its destructor ends pasta and lets go of the namespace.
+/// One step's network. Its destructor ends the program and lets go of the namespace.
 class StepNetwork {
  public:
   virtual ~StepNetwork() = default;

@@ -2,16 +2,13 @@
 // it may not do, and what it leaves.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <thread>
 
 #include "base/strings.h"
-#include "solver/executor/net_namespace.h"
 #include "solver/executor/own_capabilities.h"
 #include "tests/contract/executor_under_test.h"
 
@@ -269,75 +266,6 @@ TEST_P(ExecutorContract, AReadOnlyRootCannotBeWritten) {
   ExecRequest request = shell("touch /x && exit 1; exit 0");
   request.read_only_rootfs = true;
   EXPECT_EQ(run(request).code(), 0);
-}
-
-TEST_P(ExecutorContract, WithoutNetworkThereIsLoopbackAndItIsUp) {
-  const std::string out = output("ip -o link; ip -o addr");
-  EXPECT_THAT(out, HasSubstr("127.0.0.1/8"));
-  EXPECT_THAT(out, HasSubstr("LOOPBACK,UP"));
-  EXPECT_THAT(out, Not(HasSubstr("eth0")));
-}
-
-TEST_P(ExecutorContract, ASandboxedNetworkIsItsOwnAndHasAWayOut) {
-  if (must(read_file("/proc/net/route", 1U << 20U)).find("\t00000000\t") == std::string::npos)
-    GTEST_SKIP() << "this machine has no default route";
-  ExecRequest request = shell("ip -o addr; ip route; readlink /proc/self/ns/net");
-  request.network = llb::NetMode::kSandbox;
-  const std::string out = output(request);
-  EXPECT_THAT(out, HasSubstr("10.0.2.100/24"));
-  EXPECT_THAT(out, HasSubstr("default via"));
-  EXPECT_NE(out.substr(out.rfind("net:")), output(request).substr(out.rfind("net:")))
-      << "no two steps share a namespace";
-}
-
-TEST_P(ExecutorContract, ASandboxedNetworkReachesOthersWithItsFirstPacket) {
-  if (!find_program("pasta", kSearchPath)) GTEST_SKIP() << "pasta is not installed";
-  if (!primary_address()) GTEST_SKIP() << "this machine has no default route";
-  const Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  socklen_t length = sizeof(address);
-  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
-  ASSERT_EQ(::listen(listener.get(), 1), 0);
-  ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
-  const std::jthread server([&] {
-    const Fd peer(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    (void)FdSink(peer.get()).write(as_bytes("hello\n"));
-  });
-  // Its input stays open: a client that closes its sending side at once can wait for ever
-  // (SCOPE.md, "Known defects"), which is not what this is about.
-  ExecRequest request = shell("mkfifo /in; exec 3<>/in; nc machine " +
-                              std::to_string(ntohs(address.sin_port)) + " <&3");
-  request.network = llb::NetMode::kSandbox;
-  request.add_hosts = {{"machine", "host-gateway"}};
-  const Ran ran = run(request);
-  EXPECT_EQ(ran.out, "hello\n") << ran.err;
-  (void)::shutdown(listener.get(), SHUT_RDWR);  // or the server waits for ever after a failure
-}
-
-TEST_P(ExecutorContract, WithoutPastaAStepThatNeedsTheNetworkIsTold) {
-  if (!primary_address()) GTEST_SKIP() << "this machine has no default route";
-  must(make_dirs(path("bin")));
-  for (const char* name : {"crun", "runc"})
-    if (const auto found = find_program(name, kSearchPath)) {
-      ASSERT_EQ(::symlink(found->c_str(), path(std::string("bin/") + name).c_str()), 0);
-    }
-  config_.search_path = path("bin");
-  config_.run_directory = path("run2");
-  executor_ = must(make_oci_executor(config_));
-  ExecRequest request = shell("nc -w 1 192.0.2.1 9 < /dev/null || exit 4");
-  request.network = llb::NetMode::kSandbox;
-  const Ran ran = run(request);
-  EXPECT_EQ(ran.code(), 4);
-  EXPECT_THAT(ran.err, HasSubstr("pasta is not installed"));
-}
-
-TEST_P(ExecutorContract, TheMachinesNetworkIsSharedWhenAsked) {
-  ExecRequest request = shell("readlink /proc/self/ns/net");
-  request.network = llb::NetMode::kHost;
-  std::string own(100, '\0');
-  own.resize(static_cast<size_t>(::readlink("/proc/self/ns/net", own.data(), own.size())));
-  EXPECT_EQ(trim(output(request)), own);
 }
 
 TEST_P(ExecutorContract, LimitsAct) {

@@ -41,10 +41,10 @@ class ExecutorContract : public ::testing::TestWithParam<const char*> {
     tree_.dir("bin");
     tree_.file("bin/busybox", fake::must(read_file(busybox, 16U << 20U)), 0755);
     for (const char* name :
-         {"sh",       "cat",      "ls",      "id",     "true",   "sleep", "env",
-          "head",     "readlink", "grep",    "dd",     "setsid", "mount", "mknod",
-          "hostname", "ip",       "mkdir",   "touch",  "df",     "tail",  "wc",
-          "chmod",    "rm",       "unshare", "ulimit", "stat",   "yes",   "nc"})
+         {"sh",       "cat",   "ls",  "id",     "true",   "sleep",  "env",      "head",
+          "readlink", "grep",  "dd",  "setsid", "mount",  "mknod",  "hostname", "ip",
+          "mkdir",    "touch", "df",  "tail",   "wc",     "chmod",  "rm",       "unshare",
+          "ulimit",   "stat",  "yes", "nc",     "mkfifo", "timeout"})
       tree_.symlink(std::string("bin/") + name, "busybox");
     tree_.settle();
   }
