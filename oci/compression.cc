@@ -51,7 +51,8 @@ Result<LayerBlob> recompress(ContentStore& store, const Lease& lease, const Laye
   KILN_TRY_ASSIGN(auto blob, store.open(layer.descriptor.digest));
   KILN_TRY_ASSIGN(const auto tar, decompress(std::move(blob)));
   KILN_TRY_ASSIGN(const auto writer, LayerWriter::create(store, lease, options, std::move(stop)));
-  KILN_TRY(copy_stream(*tar, *writer));
+  if (const auto copied = copy_stream(*tar, *writer); !copied)
+    return tl::unexpected(verified_error(store, layer.descriptor.digest, copied.error()));
   KILN_TRY_ASSIGN(LayerBlob result, writer->finish());
   if (result.diff_id != layer.diff_id) {
     return fail(Code::kDataLoss, "layer " + layer.descriptor.digest.to_string() + " holds " +

@@ -51,4 +51,10 @@ class ContentStore {
 Result<std::string> read_blob(ContentStore& store, const Digest& blob, uint64_t limit_bytes);
 Result<Digest> write_blob(ContentStore& store, const Lease& lease, std::string_view bytes);
 
+/// For a reader that gave up on the bytes of `blob` with `seen`: where they made no sense
+/// (kDataLoss, kInvalidArgument), reads the blob to its end. Only so does the store meet the damage
+/// and move the blob aside; else it would count as present for ever, and fetching it anew would be
+/// skipped. Returns the store's error if it is corrupt, else `seen`.
+Error verified_error(ContentStore& store, const Digest& blob, Error seen);
+
 }  // namespace kiln::oci

@@ -45,6 +45,19 @@ Status drain(Source& source) {
   }
 }
 
+// The digest of the whole tar in `blob`, once `body` has seen its entries.
+Result<Digest> read_tar(Source& blob, const std::function<Status(oci::TarReader&)>& body) {
+  KILN_TRY_ASSIGN(auto plain, oci::decompress(std::make_unique<Lent>(blob)));
+  HashingSource tar(std::move(plain));
+  {
+    ReadAhead ahead(tar);
+    KILN_TRY_ASSIGN(const auto reader, oci::TarReader::open(std::make_unique<Lent>(ahead)));
+    KILN_TRY(body(*reader));
+    KILN_TRY(drain(ahead));
+  }
+  return tar.digest();
+}
+
 }  // namespace
 
 Status LayerSource::read(const std::function<Status(oci::TarReader&)>& body) const {
@@ -53,16 +66,11 @@ Status LayerSource::read(const std::function<Status(oci::TarReader&)>& body) con
   if (!blob && blob.error().code() == Code::kNotFound)
     return fail(Code::kDataLoss, name + " is gone");
   if (!blob) return tl::unexpected(blob.error());
-  KILN_TRY_ASSIGN(auto plain, oci::decompress(std::make_unique<Lent>(**blob)));
-  HashingSource tar(std::move(plain));
-  {
-    ReadAhead ahead(tar);
-    KILN_TRY_ASSIGN(const auto reader, oci::TarReader::open(std::make_unique<Lent>(ahead)));
-    KILN_TRY(body(*reader));
-    KILN_TRY(drain(ahead));
-  }
+  const Result<Digest> diff_id = read_tar(**blob, body);
+  if (!diff_id)
+    return tl::unexpected(oci::verified_error(content_, layer_.descriptor.digest, diff_id.error()));
   KILN_TRY(drain(**blob));  // verifies the blob's digest
-  if (tar.digest() != layer_.diff_id)
+  if (*diff_id != layer_.diff_id)
     return fail(Code::kDataLoss, name + " does not have the diff ID " + layer_.diff_id.to_string());
   return {};
 }

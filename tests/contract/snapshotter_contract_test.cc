@@ -144,14 +144,14 @@ TEST_P(SnapshotterContract, OtherCompressionsOfALayerHaveTheSameDiffId) {
 TEST_P(SnapshotterContract, ConcurrentPackersPackOnce) {
   const SnapshotId id = root().make(std::nullopt, fill_base);
   const auto other = root().another();
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&, i] {
       Snapshotter& packer = i % 2 == 0 ? snapshots() : *other;
       EXPECT_EQ(code_of(packer.layer_blob(id, {}, *root().lease, {})), "ok");
     });
   }
-  for (std::thread& thread : threads) thread.join();
+  threads.clear();  // joins
   EXPECT_EQ(root().content->writers, 1);
 }
 
@@ -220,14 +220,14 @@ TEST_P(SnapshotterContract, ConcurrentLookersUnpackOnce) {
   for (int i = 0; i < 200; ++i) layer.file("f" + std::to_string(i), "x");
   const SnapshotId id = root().add(std::nullopt, std::move(layer));
   const auto other = root().another();
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&, i] {
       Snapshotter& looker = i % 2 == 0 ? snapshots() : *other;
       EXPECT_EQ(code_of(looker.view(id, {})), "ok");
     });
   }
-  for (std::thread& thread : threads) thread.join();
+  threads.clear();  // joins
   EXPECT_THAT(root().names(id), testing::HasSubstr("f199"));
 }
 
@@ -269,6 +269,11 @@ TEST_P(SnapshotterContract, ALazySnapshotWhoseBlobIsGoneIsNotThere) {
   must(root().content->remove_unreferenced({}, UINT64_MAX));
   root().lease = must(root().leases->acquire());
   EXPECT_FALSE(must(snapshots().touch(id, *root().lease)));
+  // Fetched anew, it is there again.
+  const auto again = root().store(LayerMaker().file("f").take());
+  EXPECT_EQ(must(snapshots().add_layer(std::nullopt, again, *root().lease)), id);
+  EXPECT_TRUE(must(snapshots().touch(id, *root().lease)));
+  EXPECT_EQ(root().names(id), "f");
 }
 
 TEST_P(SnapshotterContract, StopsWhenAsked) {
@@ -279,8 +284,12 @@ TEST_P(SnapshotterContract, StopsWhenAsked) {
   EXPECT_EQ(root().names(id), "f");
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, SnapshotterContract, testing::Values("overlay", "copy"),
-                         [](const auto& kind) { return std::string(kind.param); });
+INSTANTIATE_TEST_SUITE_P(Kinds, SnapshotterContract,
+                         testing::Values("overlay", "copy", "overlay-userxattr"),
+                         [](const auto& kind) {
+                           const std::string name = kind.param;
+                           return name == "overlay-userxattr" ? "userxattr" : name;
+                         });
 
 }  // namespace
 }  // namespace kiln

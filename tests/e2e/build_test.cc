@@ -180,6 +180,21 @@ TEST_F(BuildTest, TwoBuildsAtOnceRunAStepOnce) {
   EXPECT_EQ(read_file(path("o1/id"), 100).value(), read_file(path("o2/id"), 100).value());
 }
 
+// A blob that does not even decompress must be met by the store's verification too, or fetching it
+// anew is skipped because it is "there".
+TEST_F(BuildTest, ADamagedBaseIsHealedByImportingItAgain) {
+  const std::string c = context("c", {{"Dockerfile", "FROM base\nRUN echo made > /made\n"}});
+  const std::string damage =
+      "f=$(ls -S " + root() +
+      "/content/blobs/sha256/* | head -n 1); printf XXXX | dd of=$f bs=1 seek=5000 conv=notrunc";
+  ASSERT_EQ(command({"/bin/sh", "-c", damage}).exit_code, 0);
+  const Output damaged = kiln({"build", "--progress=plain", c});
+  EXPECT_EQ(damaged.exit_code, 3);
+  EXPECT_NE(damaged.err.find("damaged or gone"), std::string::npos) << damaged.err;
+  ASSERT_EQ(kiln({"import", path("base.tar"), "base"}).exit_code, 0);
+  EXPECT_EQ(built_file(c, "made"), "made\n");
+}
+
 TEST_F(BuildTest, ArchivesLoadBack) {
   const std::string c = context("c", {{"Dockerfile", "FROM base\nRUN echo hi > /hi\n"}});
   (void)build(c, {"-t", "app:1", "-o", "type=docker,dest=" + path("d.tar"), "-o",
