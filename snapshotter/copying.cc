@@ -58,7 +58,8 @@ class CopyingKind : public TreeKind {
     return write_tree_diff(&lower, upper, tar, stop);
   }
 
-  Result<bool> is_shareable(const std::string&) override { return false; }
+  bool can_share() const override { return false; }
+  Result<bool> hides_unnamed(const std::string&) override { return false; }
 };
 
 }  // namespace

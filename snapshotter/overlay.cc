@@ -44,9 +44,13 @@ Mount overlay_mount(const OverlayDirs& dirs, std::string_view xattrs) {
   Mount mount{"overlay", "overlay", overlay_options(dirs)};
   // Whatever the kernel's defaults are. With redirects, metacopy or an index, an upper directory
   // could not be read as a layer; and a directory made in a merged one would be marked opaque.
-  for (const char* option : {"redirect_dir=off", "metacopy=off", "index=off"})
-    mount.options.emplace_back(option);
-  if (xattrs == kUser) mount.options.emplace_back("userxattr");
+  mount.options.emplace_back("index=off");
+  if (xattrs == kUser) {
+    mount.options.emplace_back("userxattr");  // switches the other two off, and bears no mention
+  } else {
+    mount.options.emplace_back("redirect_dir=off");
+    mount.options.emplace_back("metacopy=off");
+  }
   // No sync at unmount: sync() makes a whole build durable at once.
   if (!dirs.upper.empty()) mount.options.emplace_back("volatile");
   return mount;
@@ -138,12 +142,11 @@ class OverlayKind : public TreeKind {
     return write_overlay_diff({&lower.root(), &upper, xattrs_}, tar, stop);
   }
 
-  Result<bool> is_shareable(const std::string& directory) override {
+  bool can_share() const override { return true; }
+
+  Result<bool> hides_unnamed(const std::string& directory) override {
     KILN_TRY_ASSIGN(const Root root, Root::open(tree_of(directory)));
-    // In a layer tar, opaque means "delete what was below then". On another parent the directory
-    // would hide more than the tar deletes.
-    KILN_TRY_ASSIGN(const bool opaque, has_opaque(root, RelPath(), xattrs_ + "opaque"));
-    return !opaque;
+    return has_opaque(root, RelPath(), xattrs_ + "opaque");
   }
 
  private:

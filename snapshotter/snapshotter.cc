@@ -223,11 +223,13 @@ Result<SnapshotId> SnapshotStore::add_layer(const std::optional<SnapshotId>& par
 }
 
 Result<bool> SnapshotStore::shares_directory(int64_t parent, const SnapshotRow& source) {
-  if (source.directory == 0 || !source.portable) return false;
-  // A bottom layer is shown as it lies, so it must not hold whiteouts: only one that was made on
-  // nothing has none.
-  if (parent == 0 && source.parent != 0) return false;
-  return kind_->is_shareable(path_of(source.directory));
+  if (source.directory == 0 || !source.portable || !kind_->can_share()) return false;
+  // What was made on nothing deletes nothing.
+  if (source.parent == 0) return true;
+  // A bottom layer is shown as it lies, so it must not hold whiteouts.
+  if (parent == 0) return false;
+  KILN_TRY_ASSIGN(const bool hides, kind_->hides_unnamed(path_of(source.directory)));
+  return !hides;
 }
 
 Result<SnapshotId> SnapshotStore::insert_restacked(int64_t parent, const SnapshotRow& source,

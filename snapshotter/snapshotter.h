@@ -53,7 +53,8 @@ struct SnapshotFacts {
       created{};  // when the layer was made: history's `created`
 };
 
-/// Thread-safe, and safe for several kiln processes on one root.
+/// Thread-safe, and safe for several kiln processes on one root. Outlives the active snapshots and
+/// views it gave out.
 class Snapshotter {
  public:
   virtual ~Snapshotter() = default;
@@ -71,7 +72,8 @@ class Snapshotter {
   /// without copying.
   virtual Result<SnapshotId> restack(const std::optional<SnapshotId>& parent,
                                      const SnapshotId& layer_of, const oci::Lease& lease) = 0;
-  virtual Result<SnapshotFacts> facts(const SnapshotId& id) = 0;  // kNotFound
+  /// kNotFound. The first call for a directory walks it for its size, which is then remembered.
+  virtual Result<SnapshotFacts> facts(const SnapshotId& id) = 0;
   /// Root first, `id` last.
   virtual Result<std::vector<SnapshotId>> chain(const SnapshotId& id) = 0;
   /// Marks `id` and its ancestors as used by `lease`, in one transaction; false: gone (or lost in a

@@ -42,8 +42,11 @@ class TreeKind {
   /// Writes what a published directory changed over the tree below.
   virtual Status pack(const std::string& directory, const Ancestors& below, Sink& tar,
                       std::stop_token stop) = 0;
-  /// True if a directory that was made on another parent means the same on any.
-  virtual Result<bool> is_shareable(const std::string& directory) = 0;
+  /// True if a directory holds changes alone, so that it may serve on several parents.
+  virtual bool can_share() const = 0;
+  /// True if it deletes more than it names, which on another parent would be more than its layer
+  /// tar says: opaque directories.
+  virtual Result<bool> hides_unnamed(const std::string& directory) = 0;
 };
 
 /// `xattrs`: prefix of overlayfs's, "trusted.overlay." or, in a user namespace, "user.overlay.".

@@ -46,7 +46,15 @@ class SnapshotterUnderTest {
  public:
   using Fill = std::function<void(const fake::TreeMaker&)>;
 
-  explicit SnapshotterUnderTest(std::string kind) : kind_(std::move(kind)) { open(); }
+  /// "overlay", "copy", or "overlay-userxattr": as roots are inside user namespaces.
+  explicit SnapshotterUnderTest(std::string kind) : kind_(std::move(kind)) {
+    if (kind_ == "overlay-userxattr") {
+      fake::must(make_dirs(directory()));
+      fake::must(write_file(directory() + "/kind", kind_));
+      kind_ = "overlay";
+    }
+    open();
+  }
 
   /// As another process would find the root: everything opened anew.
   void open() {

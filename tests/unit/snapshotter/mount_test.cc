@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "snapshotter/layer_apply.h"
 #include "snapshotter/overlay_options.h"
+#include "tests/fakes/layer_text.h"
 #include "tests/fakes/must.h"
 #include "tests/fakes/tree_maker.h"
 
@@ -61,6 +63,15 @@ TEST_F(MountTest, FailureOfASecondMountTakesTheFirstBack) {
   const Mount bad{"bind", tree_.path("absent"), {"rw"}};
   EXPECT_EQ(code_of(MountPoint::mount({bind("rw"), bad}, tree_.path("target"))), "not_found");
   EXPECT_FALSE(is_mounted());
+}
+
+TEST_F(MountTest, AFullDiskIsResourceExhausted) {
+  const Mount tmpfs{"tmpfs", "tmpfs", {"size=64k"}};
+  const MountPoint mount = must(MountPoint::mount({tmpfs}, tree_.path("target")));
+  fake::LayerMaker layer;
+  layer.file("big", std::string(200'000, 'x'));
+  const auto tar = fake::read_layer(layer.take());
+  EXPECT_EQ(code_of(apply_layer(*tar, must(mount.root()), {}, {})), "resource_exhausted");
 }
 
 TEST_F(MountTest, OverlayOfThreeHundredLayersFits) {
