@@ -59,7 +59,7 @@ function(kiln_test name folder)
     add_executable(${name} ${sources})
     target_link_libraries(${name} PRIVATE kiln_options ${ARG_DEPS} GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name} PRIVATE KILN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY ${PROJECT_BINARY_DIR}
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST NO_PRETTY_VALUES WORKING_DIRECTORY ${PROJECT_BINARY_DIR}
       PROPERTIES TIMEOUT 300 LABELS ${name})
   endif()
 endfunction()
