@@ -14,8 +14,7 @@ struct ChainLayer {
   std::chrono::sys_time<std::chrono::nanoseconds> created;
 };
 
-/// Root first; empty for the empty tree. Reports packed layers as Transfer events of the vertex
-/// "exporting layers".
+/// Root first; empty for the empty tree. Blocks; kCancelled on stop.
 Result<std::vector<ChainLayer>> layer_chain(const std::optional<SnapshotId>& root,
                                             oci::CompressionOptions compression,
                                             ExportContext& context, std::stop_token stop);
