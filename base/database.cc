@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <chrono>
 #include <mutex>
 #include <thread>
@@ -41,9 +42,18 @@ Code code_of(int rc) {
   }
 }
 
+// SQLite calls a full disk an "I/O error" where it grows its shared memory or first writes a log.
+bool is_disk_full(sqlite3* db, int rc) {
+  if ((rc & 0xff) != SQLITE_IOERR && (rc & 0xff) != SQLITE_CANTOPEN) return false;
+  const int system_error = db != nullptr ? sqlite3_system_errno(db) : 0;
+  return system_error == ENOSPC || system_error == EDQUOT;
+}
+
 Error sqlite_error(sqlite3* db, int rc, std::string_view what) {
-  const char* detail = db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
-  Error error(code_of(rc), std::string(what) + ": " + detail);
+  const std::string detail = db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
+  const bool full = is_disk_full(db, rc);
+  Error error(full ? Code::kResourceExhausted : code_of(rc),
+              std::string(what) + ": " + detail + (full ? " (no space left on device)" : ""));
   if (error.code() == Code::kResourceExhausted) return error.hint("free disk space and retry");
   return error;
 }

@@ -48,7 +48,8 @@ void add_globals(Parser& p, const Environment& environment) {
   p.app
       .add_option("--root", p.global.root,
                   "Directory of images, cache and snapshots (default: $KILN_ROOT, /var/lib/kiln)")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check(CLI::Validator([](std::string& dir) { return dir.empty() ? "is empty" : ""; }, ""));
   p.global.snapshotter = environment_or(environment, "KILN_SNAPSHOTTER", "auto");
   p.app
       .add_option("--snapshotter", p.global.snapshotter,

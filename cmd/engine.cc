@@ -1,7 +1,9 @@
 #include "cmd/engine.h"
 
+#include <limits.h>
 #include <unistd.h>
 
+#include <array>
 #include <mutex>
 
 #include "base/fs.h"
@@ -36,6 +38,15 @@ class LazyExecutor : public Executor {
   std::unique_ptr<Executor> executor_;
 };
 
+// Runtimes and sandboxes work elsewhere than kiln, so paths are made whole before they travel.
+Result<std::string> absolute_path(const std::string& path) {
+  if (path.starts_with('/')) return path;
+  std::array<char, PATH_MAX> directory{};
+  if (::getcwd(directory.data(), directory.size()) == nullptr)
+    return fail_errno("find the working directory", "");
+  return std::string(directory.data()) + "/" + path;
+}
+
 Status check_version(const std::string& root) {
   const std::string file = root + "/version";
   KILN_TRY_ASSIGN(const bool there, exists(file));
@@ -68,9 +79,10 @@ Result<std::unique_ptr<Engine>> Engine::open(const GlobalOptions& options, Need 
                                 .wrap("enter a mount namespace")
                                 .hint("run kiln as root; builds without root are not there yet"));
   }
-  std::unique_ptr<Engine> engine(new Engine(options.root));
+  KILN_TRY_ASSIGN(std::string root, absolute_path(options.root));
+  std::unique_ptr<Engine> engine(new Engine(std::move(root)));
   KILN_TRY(make_dirs(engine->layout_.run()));
-  KILN_TRY(check_version(options.root));
+  KILN_TRY(check_version(engine->layout_.directory));
   KILN_TRY(engine->open_stores());
   if (need == Need::kBuild) KILN_TRY(engine->open_build(options, search_path));
   return engine;
@@ -123,6 +135,9 @@ Status Engine::open_build(const GlobalOptions& options, const std::string& searc
   KILN_TRY_ASSIGN(snapshots_, make_snapshotter(snapshots, options.snapshotter));
   ExecutorConfig executor;
   executor.runtime = options.oci_runtime;
+  if (executor.runtime.find('/') != std::string::npos) {
+    KILN_TRY_ASSIGN(executor.runtime, absolute_path(executor.runtime));
+  }
   executor.run_directory = layout_.run() + "/bundles";
   executor.search_path = search_path;
   executor_ = std::make_unique<LazyExecutor>(std::move(executor));
