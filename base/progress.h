@@ -44,6 +44,7 @@ struct BuildWarning {
   std::string rule, message, url;
   SourceRange where;
   std::optional<Digest> vertex;
+  std::string detail = {};  // what the rule is about, one sentence
 };
 using Event =
     std::variant<VertexAdded, VertexStarted, VertexDone, LogChunk, Transfer, BuildWarning>;

@@ -2,11 +2,12 @@
 // Internal to the frontend; converter.h is the way in.
 #pragma once
 
-#include "base/progress.h"
 #include "frontend/contexts.h"
 #include "frontend/frontend.h"
 #include "frontend/images.h"
 #include "frontend/instructions.h"
+#include "frontend/lint/linter.h"
+#include "frontend/lint/stage_checks.h"
 #include "frontend/plan.h"
 #include "frontend/shell_lex.h"
 #include "frontend/stages.h"
@@ -22,15 +23,19 @@
 namespace kiln::frontend {
 
 struct Conversion {
-  Conversion(const FrontendRequest& wanted, ImageConfigResolver& resolver, std::stop_token stopper)
+  Conversion(const FrontendRequest& wanted, ImageConfigResolver& resolver, lint::Linter& checks,
+             std::stop_token stopper)
       : request(wanted),
+        linter(checks),
         stop(std::move(stopper)),
         images(resolver, wanted.resolve_mode, stop),
-        contexts(wanted, plan, images) {}
+        contexts(wanted, plan, images),
+        ignored(wanted.context.exclude_patterns) {}
   Conversion(const Conversion&) = delete;
   Conversion& operator=(const Conversion&) = delete;
 
   const FrontendRequest& request;
+  lint::Linter& linter;
   std::stop_token stop;
   char escape = '\\';
   Platform platform;                              // the target's
@@ -42,7 +47,7 @@ struct Conversion {
   Images images;
   Contexts contexts;
   StageSet stages;
-  std::vector<BuildWarning> warnings;
+  lint::IgnoredSources ignored;
   std::set<std::string> used_args;  // keys that some ARG of the file names
   std::vector<std::unique_ptr<dockerfile::TypedInstruction>>
       triggers;  // what Commands of ONBUILD point to

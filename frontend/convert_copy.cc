@@ -270,11 +270,15 @@ Status convert_transfer(Conversion& c, Stage& stage, const Command& command,
 }
 
 /// The build context is opened only if something is read from it.
-Result<Root> context_tree(Conversion& c, const Request& request) {
+Result<Root> context_tree(Conversion& c, const Command& command, const Request& request) {
+  bool is_read = false;
   for (const std::string& source : request.sources) {
     KILN_TRY_ASSIGN(const std::optional<GitRef> git, parse_git_ref(source));
-    if (!git && !is_http(source)) return c.contexts.main();
+    if (git || is_http(source)) continue;
+    is_read = true;
+    c.ignored.check(command.instruction->where, request.is_add ? "Add" : "Copy", source, c.linter);
   }
+  if (is_read) return c.contexts.main();
   return Root();
 }
 
@@ -285,7 +289,7 @@ Status convert_copy(Conversion& c, Stage& stage, const Command& command,
   KILN_TRY_ASSIGN(Request request, expand_transfer(c, stage, command, copy.transfer));
   request.parents = copy.parents;
   if (command.sources.empty()) {
-    KILN_TRY_ASSIGN(request.tree, context_tree(c, request));
+    KILN_TRY_ASSIGN(request.tree, context_tree(c, command, request));
   } else {
     const Stage& source = *command.sources.front();
     if (!source.converted) {
@@ -308,13 +312,14 @@ Status convert_add(Conversion& c, Stage& stage, const Command& command,
   request.unpack = add.unpack;
   request.keep_git_dir = add.keep_git_dir;
   KILN_TRY_ASSIGN(request.checksum, expand_word(c, stage, command, add.checksum));
-  KILN_TRY_ASSIGN(request.tree, context_tree(c, request));
+  KILN_TRY_ASSIGN(request.tree, context_tree(c, command, request));
   return convert_transfer(c, stage, command, request);
 }
 
 Status convert_workdir(Conversion& c, Stage& stage, const Command& command,
                        const dockerfile::Workdir& workdir) {
   KILN_TRY_ASSIGN(const std::string path, expand_word(c, stage, command, workdir.path));
+  lint::check_workdir(command.instruction->where, path, stage.checks, c.linter);
   stage.cwd = join_path(stage.cwd, path);
   stage.config.set_text("WorkingDir", stage.cwd);
   ++stage.step;

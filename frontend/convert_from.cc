@@ -2,6 +2,7 @@
 #include "base/strings.h"
 #include "frontend/conversion.h"
 #include "frontend/global_args.h"
+#include "frontend/lint/from_checks.h"
 #include "oci/reference.h"
 
 #include <algorithm>
@@ -20,8 +21,9 @@ const std::vector<std::string>& common_images() {
 }
 
 /// FROM's words see the global ARGs only.
-Result<std::string> expand_global(Conversion& c, std::string_view word, const SourceRange& where,
-                                  std::vector<std::string>& undefined) {
+Result<dockerfile::Expansion> expand_global(Conversion& c, std::string_view word,
+                                            const SourceRange& where,
+                                            std::vector<std::string>& undefined) {
   dockerfile::ExpandOptions options;
   options.escape = c.escape;
   Result<dockerfile::Expansion> expansion =
@@ -32,12 +34,9 @@ Result<std::string> expand_global(Conversion& c, std::string_view word, const So
     undefined.push_back(name);
     std::vector<std::string> known(c.declared_args.begin(), c.declared_args.end());
     for (const auto& [key, value] : c.global_args.items()) known.push_back(key);
-    c.warnings.push_back(
-        {"UndefinedArgInFrom",
-         "FROM argument '" + name + "' is not declared" + did_you_mean(name, known),
-         "https://docs.docker.com/go/dockerfile/rule/undefined-arg-in-from/", where, std::nullopt});
+    lint::check_from_args(where, {&name, 1}, known, c.linter);
   }
-  return std::move(expansion->text);
+  return expansion;
 }
 
 std::string suggestion(const Conversion& c, const std::vector<std::string>& undefined) {
@@ -52,12 +51,14 @@ std::string suggestion(const Conversion& c, const std::vector<std::string>& unde
 Result<Platform> parse_from_platform(Conversion& c, const std::string& word,
                                      const SourceRange& where) {
   std::vector<std::string> undefined;
-  KILN_TRY_ASSIGN(const std::string text, expand_global(c, word, where, undefined));
+  KILN_TRY_ASSIGN(const dockerfile::Expansion expansion, expand_global(c, word, where, undefined));
+  const std::string& text = expansion.text;
   if (text.empty()) {
     return tl::unexpected(Error(Code::kInvalidArgument, "empty platform value from expression " +
                                                             word + suggestion(c, undefined))
                               .at(where));
   }
+  lint::check_target_platform(where, word, expansion, c.global_args, c.linter);
   Result<Platform> platform = Platform::parse(text);
   if (platform) return platform;
   return tl::unexpected(Error(Code::kInvalidArgument, "failed to parse platform " + word + ": " +
@@ -107,7 +108,8 @@ Result<Stage*> add_stage(Conversion& c, const TypedInstruction& instruction,
   stage.name = from.stage;
   stage.where = where;
   stage.from_text = instruction.text;
-  KILN_TRY_ASSIGN(stage.base_name, expand_global(c, from.base, where, undefined));
+  KILN_TRY_ASSIGN(dockerfile::Expansion base, expand_global(c, from.base, where, undefined));
+  stage.base_name = std::move(base.text);
   if (stage.base_name.empty()) {
     return tl::unexpected(
         Error(Code::kInvalidArgument,
@@ -160,18 +162,6 @@ llb::Meta from_meta(const Conversion& c, Stage& stage) {
   return meta;
 }
 
-void warn_platform(Conversion& c, const Stage& stage) {
-  const Platform got = stage.config.platform();
-  if (got.os.empty() || got.architecture.empty()) return;
-  if (got.os == stage.platform.os && got.architecture == stage.platform.architecture) return;
-  c.warnings.push_back({"InvalidBaseImagePlatform",
-                        "Base image " + stage.base_name + " was pulled with platform \"" +
-                            got.to_string() + "\", expected \"" + stage.platform.to_string() +
-                            "\" for current build",
-                        "https://docs.docker.com/go/dockerfile/rule/invalid-base-image-platform/",
-                        stage.where, std::nullopt});
-}
-
 Status use_context(Conversion& c, Stage& stage, const NamedContext& context) {
   KILN_TRY_ASSIGN(OpenedContext opened, c.contexts.open(context, stage.platform));
   stage.root = opened.root;
@@ -200,8 +190,9 @@ Status use_image(Conversion& c, Stage& stage) {
   stage.config = *std::move(config);
   stage.base_config_json = image->config_json;
   stage.reference = pinned(*image);
-  warn_platform(c, stage);
   if (!stage.config.has_layers()) return {};  // as good as scratch
+  lint::check_base_platform(stage.where, stage.base_name, stage.config.platform(), stage.platform,
+                            c.linter);
   stage.image = c.images.source(*image);
   return {};
 }
@@ -310,6 +301,7 @@ Status start_stage(Conversion& c, Stage& stage) {
     stage.config.erase("OnBuild");
     stage.base_config_json = base.base_config_json;
     stage.reference = base.reference;
+    stage.checks.has_workdir = base.checks.has_workdir;
     stage.env = base.env;  // ARGs of the base are in scope (checked against BuildKit)
     stage.args.insert(stage.args.end(), base.args.begin(), base.args.end());
   }

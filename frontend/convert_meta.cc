@@ -16,9 +16,11 @@ class CommandConverter {
       : c_(c), stage_(stage), command_(command) {}
 
   Status operator()(const dockerfile::Env& env) {
+    lint::check_pair_format(*command_.instruction, c_.linter);
     KILN_TRY_ASSIGN(const auto items, expand_pairs(env.items));  // all see the environment before
     std::string text = "ENV";
     for (const auto& [key, value] : items) {
+      lint::check_secret_name(command_.instruction->where, "ENV", key, c_.linter);
       text += " " + key + "=" + value;
       set_variable(key, value);
       stage_.config.set_env(key, value);
@@ -27,6 +29,7 @@ class CommandConverter {
   }
 
   Status operator()(const dockerfile::Label& label) {
+    lint::check_pair_format(*command_.instruction, c_.linter);
     KILN_TRY_ASSIGN(const auto items, expand_pairs(label.items));
     std::string text = "LABEL";
     for (const auto& [key, value] : items) {
@@ -39,6 +42,7 @@ class CommandConverter {
   Status operator()(const dockerfile::Arg& arg) {
     std::string text = "ARG";
     for (const dockerfile::Arg::Item& item : arg.items) {
+      lint::check_secret_name(command_.instruction->where, "ARG", item.key, c_.linter);
       KILN_TRY_ASSIGN(const std::optional<std::string> value, arg_value(item));
       const bool exported = !item.key.starts_with("BUILDKIT_SBOM_SCAN_");
       if (value && exported) set_variable(item.key, *value);
@@ -55,6 +59,7 @@ class CommandConverter {
   }
 
   Status operator()(const dockerfile::Cmd& cmd) {
+    check_command(cmd.command);
     const std::vector<std::string> argv = command_line(cmd.command);
     stage_.config.set_list("Cmd", argv);
     stage_.config.set("ArgsEscaped", true);
@@ -63,6 +68,7 @@ class CommandConverter {
   }
 
   Status operator()(const dockerfile::Entrypoint& entrypoint) {
+    check_command(entrypoint.command);
     const std::vector<std::string> argv = command_line(entrypoint.command);
     stage_.config.set_list("Entrypoint", argv);
     if (!stage_.cmd_set) stage_.config.erase("Cmd");  // it belonged to the base's entry point
@@ -75,6 +81,7 @@ class CommandConverter {
   }
 
   Status operator()(const dockerfile::Healthcheck& check) {
+    lint::check_once(*command_.instruction, stage_.checks, c_.linter);
     std::vector<std::string> test = {"NONE"};
     if (!check.none) {
       test = check.command.args;
@@ -109,6 +116,9 @@ class CommandConverter {
       specs.insert(specs.end(), expansion.words.begin(), expansion.words.end());
     }
     KILN_TRY_ASSIGN(const std::vector<std::string> ports, parse_ports(specs));
+    for (const std::string& spec : specs) {
+      lint::check_port(command_.instruction->where, spec, c_.linter);
+    }
     for (const std::string& port : ports) {
       stage_.config.set_entry("ExposedPorts", port, Json::object());
     }
@@ -194,6 +204,13 @@ class CommandConverter {
     }
     KILN_TRY_ASSIGN(std::string text, word(*item.value));
     return std::optional<std::string>(std::move(text));
+  }
+
+  void check_command(const dockerfile::CommandLine& command) {
+    const bool chosen = !stage_.config.shell().empty();
+    lint::check_once(*command_.instruction, stage_.checks, c_.linter);
+    lint::check_command_form(*command_.instruction, command,
+                             chosen ? lint::Shell::kChosen : lint::Shell::kDefault, c_.linter);
   }
 
   std::vector<std::string> command_line(const dockerfile::CommandLine& command) const {

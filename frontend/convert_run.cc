@@ -120,6 +120,13 @@ void add_ssh(const Stage& stage, const dockerfile::RunMount& mount, size_t numbe
   draft.files.push_back(std::move(out));
 }
 
+/// For the outline.
+void note_secret(Stage& stage, const Command& command, const dockerfile::RunMount& mount) {
+  if (mount.type != llb::MountType::kSecret && mount.type != llb::MountType::kSsh) return;
+  stage.secrets.push_back({mount.type, mount.id.empty() ? "default" : mount.id, mount.required,
+                           command.instruction->where});
+}
+
 Status add_mounts(Conversion& c, Stage& stage, const Command& command, const dockerfile::Run& run,
                   Draft& draft) {
   const auto expander = [&](std::string_view value) {
@@ -129,6 +136,7 @@ Status add_mounts(Conversion& c, Stage& stage, const Command& command, const doc
   for (size_t i = 0; i < run.mounts.size(); ++i) {
     KILN_TRY_ASSIGN(const dockerfile::RunMount mount,
                     dockerfile::parse_mount(run.mounts[i], expander));
+    note_secret(stage, command, mount);
     switch (mount.type) {
       case llb::MountType::kBind:
       case llb::MountType::kCache:

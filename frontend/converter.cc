@@ -3,8 +3,11 @@
 #include "base/strings.h"
 #include "frontend/conversion.h"
 #include "frontend/global_args.h"
+#include "frontend/lint/from_checks.h"
+#include "frontend/outline_notes.h"
 
 #include <algorithm>
+#include <memory>
 #include <unordered_set>
 #include <utility>
 
@@ -97,16 +100,12 @@ std::vector<std::string> unused_args(const Conversion& c) {
   return out;
 }
 
-void warn_unused(const std::vector<std::string>& unused, const Conversion& c,
-                 std::vector<BuildWarning>& warnings) {
+void check_unused(const std::vector<std::string>& unused, Conversion& c) {
   const std::vector<std::string> declared(c.used_args.begin(), c.used_args.end());
   for (const std::string& key : unused) {
-    warnings.push_back(
-        {"UnusedBuildArg",
-         "build argument '" + key + "' is not used by any ARG" + did_you_mean(key, declared),
-         "",
-         {},
-         std::nullopt});
+    c.linter.report(
+        lint::Rule::kUnusedBuildArg, {},
+        "build argument '" + key + "' is not used by any ARG" + did_you_mean(key, declared));
   }
 }
 
@@ -136,34 +135,70 @@ FrontendResult finish(Conversion& c, Stage& target, const Needed& needed) {
   out.unused_build_args = unused_args(c);
   out.source_date_epoch = c.epoch;
   out.platform = target.platform;
-  out.warnings = std::move(c.warnings);
-  std::stable_sort(out.warnings.begin(), out.warnings.end(),
-                   [](const BuildWarning& a, const BuildWarning& b) {
-                     return a.where.first_line < b.where.first_line;
-                   });
-  warn_unused(out.unused_build_args, c, out.warnings);
+  check_unused(out.unused_build_args, c);
   out.graph = std::move(c.plan).build(target.root,
                                       {c.request.filename, c.request.dockerfile, "Dockerfile"});
   return out;
 }
 
+/// Every stage of the file, and what those need.
+Result<Needed> resolve_all(Conversion& c) {
+  Needed all;
+  for (size_t i = 0; i < c.stages.declared(); ++i) {
+    KILN_TRY_ASSIGN(const Needed needed, resolve_stages(c, *c.stages.all()[i]));
+    all.insert(needed.begin(), needed.end());
+  }
+  return all;
+}
+
+/// A conversion that has got to know its stages.
+struct Started {
+  std::unique_ptr<Conversion> conversion;
+  Stage* target = nullptr;
+};
+
+Result<Started> start(const ConvertInput& input) {
+  const FrontendRequest& request = input.request;
+  auto c = std::make_unique<Conversion>(request, input.resolver, input.linter, input.stop);
+  c->escape = input.escape;
+  c->platform = request.platform.value_or(request.build_platform);
+  for (const auto& [key, value] : request.build_args) c->build_args[key] = value;
+  c->global_args = platform_args(request.build_platform, c->platform,
+                                 target_name(request, input.instructions), c->build_args);
+  lint::check_default_args(input.instructions, c->global_args, c->escape, c->linter);
+  KILN_TRY(collect_stages(*c, input.instructions));
+  KILN_TRY_ASSIGN(c->epoch, source_date_epoch(*c));
+  KILN_TRY_ASSIGN(Stage * target, find_target(*c));
+  return Started{std::move(c), target};
+}
+
 }  // namespace
 
-Result<FrontendResult> convert(const FrontendRequest& request,
-                               const std::vector<TypedInstruction>& instructions, char escape,
-                               ImageConfigResolver& resolver, std::stop_token stop) {
-  Conversion c(request, resolver, std::move(stop));
-  c.escape = escape;
-  c.platform = request.platform.value_or(request.build_platform);
-  for (const auto& [key, value] : request.build_args) c.build_args[key] = value;
-  c.global_args = platform_args(request.build_platform, c.platform,
-                                target_name(request, instructions), c.build_args);
-  KILN_TRY(collect_stages(c, instructions));
-  KILN_TRY_ASSIGN(c.epoch, source_date_epoch(c));
-  KILN_TRY_ASSIGN(Stage * target, find_target(c));
-  KILN_TRY_ASSIGN(const Needed needed, resolve_stages(c, *target));
+Result<FrontendResult> convert(const ConvertInput& input) {
+  KILN_TRY_ASSIGN(const Started started, start(input));
+  Conversion& c = *started.conversion;
+  KILN_TRY_ASSIGN(const Needed needed, resolve_stages(c, *started.target));
   KILN_TRY(convert_stages(c, needed));
-  return finish(c, *target, needed);
+  return finish(c, *started.target, needed);
+}
+
+Status convert_for_checks(const ConvertInput& input) {
+  KILN_TRY_ASSIGN(const Started started, start(input));
+  Conversion& c = *started.conversion;
+  KILN_TRY_ASSIGN(const Needed needed, input.request.target.empty()
+                                           ? resolve_all(c)
+                                           : resolve_stages(c, *started.target));
+  KILN_TRY(convert_stages(c, needed));
+  check_unused(unused_args(c), c);
+  return {};
+}
+
+Result<Outline> convert_for_outline(const ConvertInput& input) {
+  KILN_TRY_ASSIGN(const Started started, start(input));
+  Conversion& c = *started.conversion;
+  KILN_TRY_ASSIGN(const Needed needed, resolve_stages(c, *started.target));
+  KILN_TRY(convert_stages(c, needed));
+  return make_outline(c, *started.target, input.instructions);
 }
 
 }  // namespace kiln::frontend

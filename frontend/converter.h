@@ -4,15 +4,28 @@
 
 #include "frontend/frontend.h"
 #include "frontend/instructions.h"
+#include "frontend/lint/linter.h"
+#include "frontend/outline.h"
 
 #include <vector>
 
 namespace kiln::frontend {
 
-/// `instructions` are those of the whole file, `escape` its escape character. Warnings of the
-/// parser are the caller's. Errors as dockerfile_to_llb's.
-Result<FrontendResult> convert(const FrontendRequest& request,
-                               const std::vector<dockerfile::TypedInstruction>& instructions,
-                               char escape, ImageConfigResolver& resolver, std::stop_token stop);
+/// What is converted, and what is asked for it. All but `stop` are borrowed.
+struct ConvertInput {
+  const FrontendRequest& request;
+  const std::vector<dockerfile::TypedInstruction>& instructions;  // of the whole file
+  char escape = '\\';                                             // the file's
+  ImageConfigResolver& resolver;
+  lint::Linter& linter;  // gets the findings, whatever is returned
+  std::stop_token stop;
+};
+
+/// `warnings` is left empty: they are the linter's. Errors as dockerfile_to_llb's.
+Result<FrontendResult> convert(const ConvertInput& input);
+/// For the findings alone: the target and what it needs, or every stage if the request names no
+/// target.
+Status convert_for_checks(const ConvertInput& input);
+Result<Outline> convert_for_outline(const ConvertInput& input);
 
 }  // namespace kiln::frontend

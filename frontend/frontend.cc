@@ -1,95 +1,36 @@
 #include "frontend/frontend.h"
 
-#include "base/strings.h"
-#include "base/utf8.h"
 #include "frontend/converter.h"
-#include "frontend/instructions.h"
-#include "frontend/parser.h"
+#include "frontend/source_text.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace kiln::frontend {
 namespace {
 
-/// Texts of the graph are UTF-8 on the wire (protobuf strings).
-Status check_utf8(const FrontendRequest& request) {
-  std::string_view rest = request.dockerfile;
-  int line = 1;
-  while (!rest.empty()) {
-    const Utf8Char next = decode_utf8(rest);
-    if (next.bytes == 0) {
-      return tl::unexpected(Error(Code::kInvalidArgument, "the Dockerfile is not valid UTF-8")
-                                .at({request.filename, line, line}));
-    }
-    if (next.code_point == '\n') ++line;
-    rest.remove_prefix(next.bytes);
-  }
-  for (const auto& [key, value] : request.build_args) {
-    std::string_view text = value;
-    while (!text.empty()) {
-      const Utf8Char next = decode_utf8(text);
-      if (next.bytes == 0) {
-        return fail(Code::kInvalidArgument, "build argument " + key + " is not valid UTF-8");
-      }
-      text.remove_prefix(next.bytes);
-    }
-  }
-  return {};
-}
-
-bool is_own_syntax(std::string_view image) {
-  if (image == "dockerfile.v0") return true;
-  for (std::string_view prefix : {"docker.io/", "index.docker.io/"}) {
-    if (image.starts_with(prefix)) image.remove_prefix(prefix.size());
-  }
-  for (std::string_view name : {"docker/dockerfile-upstream", "docker/dockerfile"}) {
-    if (!image.starts_with(name)) continue;
-    const std::string_view rest = image.substr(name.size());
-    if (rest.empty() || rest.front() == ':' || rest.front() == '@') return true;
-  }
-  return false;
-}
-
-/// "# syntax=docker/dockerfile:1" is this frontend; any other image would have to be run.
-Status check_syntax(const FrontendRequest& request) {
-  std::optional<dockerfile::Directive> syntax = dockerfile::detect_syntax(request.dockerfile);
-  for (const auto& [key, value] : request.build_args) {
-    if (key == "BUILDKIT_SYNTAX") syntax = dockerfile::Directive{value, 0};
-  }
-  if (!syntax) return {};
-  const std::string_view text = trim(syntax->value);
-  const std::string_view image = text.substr(0, text.find_first_of(" \t"));
-  if (image.empty() || is_own_syntax(image)) return {};
-  Error error = Error(Code::kUnimplemented, "frontend image \"" + std::string(image) +
-                                                "\" cannot be run; kiln reads Dockerfiles itself")
-                    .hint(
-                        "remove the syntax line, or pass "
-                        "--build-arg BUILDKIT_SYNTAX=dockerfile.v0");
-  if (syntax->line > 0) error = error.at({request.filename, syntax->line, syntax->line});
-  return tl::unexpected(error);
-}
-
-Status check_errors(std::vector<Error> errors) {
-  if (errors.empty()) return {};
-  std::stable_sort(errors.begin(), errors.end(), [](const Error& a, const Error& b) {
-    return (a.where() ? a.where()->first_line : 0) < (b.where() ? b.where()->first_line : 0);
-  });
-  return tl::unexpected(dockerfile::combine_errors(errors));
+Result<FrontendResult> convert_source(const FrontendRequest& request, ImageConfigResolver& resolver,
+                                      std::stop_token stop, SourceText& source) {
+  KILN_TRY(source.status);
+  KILN_TRY_ASSIGN(FrontendResult result, convert({request, source.instructions, source.escape,
+                                                  resolver, source.linter, std::move(stop)}));
+  KILN_TRY(source.linter.verdict());
+  return result;
 }
 
 }  // namespace
 
 Result<FrontendResult> dockerfile_to_llb(const FrontendRequest& request,
-                                         ImageConfigResolver& resolver, std::stop_token stop) {
-  KILN_TRY(check_utf8(request));
-  KILN_TRY(check_syntax(request));
-  dockerfile::Parsed parsed = dockerfile::parse(request.dockerfile, request.filename);
-  dockerfile::TypedDockerfile typed = dockerfile::parse_instructions(parsed.ast);
-  std::vector<Error> errors = std::move(parsed.errors);
-  errors.insert(errors.end(), typed.errors.begin(), typed.errors.end());
-  KILN_TRY(check_errors(std::move(errors)));
-  return convert(request, typed.instructions, parsed.ast.escape, resolver, std::move(stop));
+                                         ImageConfigResolver& resolver, std::stop_token stop,
+                                         std::vector<BuildWarning>* warnings) {
+  SourceText source = read_source(request);
+  Result<FrontendResult> result = convert_source(request, resolver, std::move(stop), source);
+  std::vector<BuildWarning> found;
+  for (const lint::Finding& finding : source.linter.findings()) {
+    found.push_back(lint::to_warning(finding));
+  }
+  if (warnings != nullptr) *warnings = found;
+  if (result) result->warnings = std::move(found);
+  return result;
 }
 
 }  // namespace kiln::frontend

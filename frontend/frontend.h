@@ -116,7 +116,7 @@ struct FrontendResult {
   ///    ones marked "empty_layer".
   std::string image_config_json;
   std::optional<std::string> base_config_json;  // of the target's base image, as resolved
-  std::vector<BuildWarning> warnings;           // in file order
+  std::vector<BuildWarning> warnings;           // in order of lines, those without one last
   std::vector<StageInfo> stages;
   std::string target;  // the name of the built stage, "" if it has none
   std::vector<std::string>
@@ -128,8 +128,10 @@ struct FrontendResult {
 /// Errors carry the SourceRange of the instruction and, where there is one, a hint.
 /// kInvalidArgument: the Dockerfile or the request is wrong; kNotFound: an unknown target, stage or
 /// image; kUnimplemented: a feature that kiln refuses; what `resolver` returned otherwise, with the
-/// FROM's place.
+/// FROM's place; kFailedPrecondition: the file wants warnings to be errors ("error=true").
+/// `warnings`, if given, gets the warnings whether or not the conversion succeeds.
 Result<FrontendResult> dockerfile_to_llb(const FrontendRequest& request,
-                                         ImageConfigResolver& resolver, std::stop_token stop);
+                                         ImageConfigResolver& resolver, std::stop_token stop,
+                                         std::vector<BuildWarning>* warnings = nullptr);
 
 }  // namespace kiln::frontend

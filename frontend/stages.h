@@ -8,6 +8,7 @@
 #include "frontend/environment.h"
 #include "frontend/image_config.h"
 #include "frontend/instructions.h"
+#include "frontend/lint/stage_checks.h"
 #include "frontend/plan.h"
 
 #include <map>
@@ -34,6 +35,14 @@ struct Command {
 struct BuildArg {
   std::string key;
   std::optional<std::string> value;
+};
+
+/// A secret or an SSH socket that a RUN of the stage may have.
+struct SecretUse {
+  llb::MountType type = llb::MountType::kSecret;  // or kSsh
+  std::string id;
+  bool required = false;
+  SourceRange where;
 };
 
 /// A stage of the file, or an image or context that only a --from names ("external").
@@ -67,6 +76,8 @@ struct Stage {
   std::optional<std::string> base_config_json;
   std::vector<BuildArg> args;
   bool cmd_set = false;  // by this stage itself
+  lint::StageMemory checks;
+  std::vector<SecretUse> secrets;
   int step = 0;
 };
 

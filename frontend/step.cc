@@ -3,13 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 namespace kiln::frontend {
 namespace {
 
-constexpr char kUndefinedVar[] = "UndefinedVar";
-constexpr char kUndefinedVarUrl[] = "https://docs.docker.com/go/dockerfile/rule/undefined-var/";
 constexpr char kCommandKey[] = "com.docker.dockerfile.v1.command";
 constexpr char kHidden[] = "****";
 
@@ -62,23 +61,12 @@ std::string without_credentials(std::string_view text) {
 
 void warn_undefined(Conversion& c, const Stage& stage, const Command& command,
                     const std::vector<std::string>& names) {
-  for (const std::string& name : names) {
-    const bool declared = std::any_of(stage.args.begin(), stage.args.end(),
-                                      [&name](const BuildArg& arg) { return arg.key == name; });
-    if (declared) continue;
-    std::vector<std::string> known;
-    for (const auto& [key, value] : stage.env.items()) known.push_back(key);
-    const std::string close = closest_match(name, known);
-    std::string message = "Usage of undefined variable '$" + name + "'";
-    if (!close.empty()) message += " (did you mean $" + close + "?)";
-    BuildWarning warning{kUndefinedVar, std::move(message), kUndefinedVarUrl,
-                         command.instruction->where, std::nullopt};
-    const bool known_already =
-        std::any_of(c.warnings.begin(), c.warnings.end(), [&warning](const BuildWarning& other) {
-          return other.message == warning.message && other.where == warning.where;
-        });
-    if (!known_already) c.warnings.push_back(std::move(warning));
-  }
+  std::vector<std::string> undefined;  // an ARG without a value is declared all the same
+  std::copy_if(names.begin(), names.end(), std::back_inserter(undefined), [&](const auto& name) {
+    return std::none_of(stage.args.begin(), stage.args.end(),
+                        [&name](const BuildArg& arg) { return arg.key == name; });
+  });
+  lint::check_variables(command.instruction->where, undefined, stage.env, c.linter);
 }
 
 Result<std::string> expand_word(Conversion& c, const Stage& stage, const Command& command,
