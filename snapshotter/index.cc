@@ -10,7 +10,7 @@
 namespace kiln::internal {
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr std::string_view kSchema = R"(
 CREATE TABLE snapshots(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -23,7 +23,8 @@ CREATE TABLE snapshots(
   used_seq INTEGER NOT NULL,
   size INTEGER,
   description TEXT NOT NULL,
-  created INTEGER NOT NULL);
+  created INTEGER NOT NULL,
+  root_mtime INTEGER);
 CREATE INDEX snapshots_parent ON snapshots(parent);
 CREATE INDEX snapshots_layer ON snapshots(layer);
 CREATE INDEX snapshots_unsynced ON snapshots(boot_id) WHERE synced = 0;
@@ -40,7 +41,8 @@ CREATE INDEX snapshot_blobs_diff_id ON snapshot_blobs(diff_id)
 
 #define KILN_SNAPSHOT_COLUMNS(table)                                                              \
   table ".id, " table ".parent, " table ".layer, " table ".directory, " table ".portable, " table \
-        ".synced, " table ".used_seq, " table ".size, " table ".description, " table ".created"
+        ".synced, " table ".used_seq, " table ".size, " table ".description, " table              \
+        ".created, " table ".root_mtime"
 
 SnapshotRow read_row(const Statement& at) {
   SnapshotRow row;
@@ -54,7 +56,17 @@ SnapshotRow read_row(const Statement& at) {
   if (!at.is_null(7)) row.size_bytes = static_cast<uint64_t>(at.integer(7));
   row.description = at.text(8);
   row.created_seconds = at.integer(9);
+  if (!at.is_null(10)) row.root_mtime = at.integer(10);
   return row;
+}
+
+template <class T>
+void bind_optional(Statement& statement, int index, const std::optional<T>& value) {
+  if (value) {
+    statement.bind(index, static_cast<int64_t>(*value));
+  } else {
+    statement.bind_null(index);
+  }
 }
 
 // Read from the running kernel, so that "this boot" cannot be inherited through a file.
@@ -79,7 +91,10 @@ SnapshotId snapshot_id(int64_t row) {
 }
 
 Result<SnapshotIndex> SnapshotIndex::open(Database& database) {
-  KILN_TRY(database.ensure_schema("snapshots", kVersion, kSchema));
+  const auto upgrade = [&](int /*found: 1*/) {
+    return database.execute("ALTER TABLE snapshots ADD COLUMN root_mtime INTEGER");
+  };
+  KILN_TRY(database.ensure_schema("snapshots", kVersion, kSchema, upgrade));
   KILN_TRY_ASSIGN(std::string boot_id, read_boot_id());
   return SnapshotIndex(database, std::move(boot_id));
 }
@@ -112,7 +127,10 @@ Result<std::vector<SnapshotRow>> SnapshotIndex::chain(int64_t id) {
                                          "s") " FROM up JOIN snapshots s ON s.id = up.id"
                                               " ORDER BY up.depth DESC"));
   query.bind(1, id);
-  return rows(std::move(query));
+  KILN_TRY_ASSIGN(auto chain, rows(std::move(query)));
+  // What lost a parent would read as something else.
+  if (!chain.empty() && chain.front().parent != 0) chain.clear();
+  return chain;
 }
 
 Result<std::vector<SnapshotRow>> SnapshotIndex::all() {
@@ -144,18 +162,16 @@ Result<int64_t> SnapshotIndex::find_layer(int64_t parent, const Digest& diff_id)
 Result<int64_t> SnapshotIndex::insert(const SnapshotRow& row) {
   KILN_TRY_ASSIGN(Statement add,
                   database_->prepare("INSERT INTO snapshots(parent, layer, directory, portable,"
-                                     " boot_id, synced, used_seq, size, description, created)"
-                                     " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+                                     " boot_id, synced, used_seq, size, description, created,"
+                                     " root_mtime)"
+                                     " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
                                      " RETURNING id"));
   add.bind(1, row.parent).bind(2, row.layer).bind(3, row.directory);
   add.bind(4, int64_t{row.portable}).bind(5, boot_id_).bind(6, int64_t{row.synced});
   add.bind(7, static_cast<int64_t>(row.used_seq)).bind(9, row.description);
   add.bind(10, static_cast<int64_t>(std::time(nullptr)));
-  if (row.size_bytes) {
-    add.bind(8, static_cast<int64_t>(*row.size_bytes));
-  } else {
-    add.bind_null(8);
-  }
+  bind_optional(add, 8, row.size_bytes);
+  bind_optional(add, 11, row.root_mtime);
   KILN_TRY_ASSIGN(const bool inserted, add.step());
   if (!inserted) return fail(Code::kInternal, "the new snapshot has no id");
   const int64_t id = add.integer(0);
@@ -188,11 +204,14 @@ Status SnapshotIndex::set_directory(const SnapshotRow& row, int64_t directory, P
   const std::string_view others =
       portable == Portable::kYes
           ? "UPDATE snapshots SET directory = ?1, portable = 1, boot_id = ?2, synced = 0,"
-            " size = NULL WHERE directory = 0 AND (id = ?3 OR (layer = ?4 AND parent <> 0))"
+            " size = NULL, root_mtime = ?5"
+            " WHERE directory = 0 AND (id = ?3 OR (layer = ?4 AND parent <> 0))"
           : "UPDATE snapshots SET directory = ?1, portable = 0, boot_id = ?2, synced = 0,"
-            " size = NULL WHERE directory = 0 AND id = ?3 AND layer = ?4";
+            " size = NULL, root_mtime = ?5 WHERE directory = 0 AND id = ?3 AND layer = ?4";
   KILN_TRY_ASSIGN(Statement update, database_->prepare(others));
-  return update.bind(1, directory).bind(2, boot_id_).bind(3, row.id).bind(4, row.layer).run();
+  update.bind(1, directory).bind(2, boot_id_).bind(3, row.id).bind(4, row.layer);
+  bind_optional(update, 5, row.root_mtime);
+  return update.run();
 }
 
 Result<std::vector<PackedLayer>> SnapshotIndex::blobs(int64_t layer) {
@@ -298,20 +317,31 @@ Result<bool> SnapshotIndex::has_lost() {
 }
 
 Result<std::vector<int64_t>> SnapshotIndex::drop_lost() {
-  const std::string lost(kLost);
+  return drop_where(kLost, [this](Statement& statement) { statement.bind(1, boot_id_); });
+}
+
+Result<std::vector<int64_t>> SnapshotIndex::drop_directory(int64_t directory) {
+  return drop_where(" directory = ?1 ",
+                    [directory](Statement& statement) { statement.bind(1, directory); });
+}
+
+Result<std::vector<int64_t>> SnapshotIndex::drop_where(std::string_view condition,
+                                                       const Bind& bind) {
+  const std::string lost(condition);
   KILN_TRY_ASSIGN(Statement directories,
                   database_->prepare("SELECT DISTINCT directory FROM snapshots WHERE directory <> 0"
                                      " AND" +
                                      lost));
-  directories.bind(1, boot_id_);
+  bind(directories);
   KILN_TRY_ASSIGN(const auto removed, numbers(std::move(directories)));
   KILN_TRY_ASSIGN(Statement revert,
-                  database_->prepare("UPDATE snapshots SET directory = 0, synced = 1, size = NULL"
-                                     " WHERE" +
+                  database_->prepare("UPDATE snapshots SET directory = 0, synced = 1, size = NULL,"
+                                     " root_mtime = NULL WHERE" +
                                      lost + "AND layer IN (SELECT layer FROM snapshot_blobs)"));
-  KILN_TRY(revert.bind(1, boot_id_).run());
+  bind(revert);
+  KILN_TRY(revert.run());
   KILN_TRY_ASSIGN(Statement rest, database_->prepare("SELECT id FROM snapshots WHERE" + lost));
-  rest.bind(1, boot_id_);
+  bind(rest);
   KILN_TRY_ASSIGN(const auto victims, numbers(std::move(rest)));
   std::vector<int64_t> gone;
   for (const int64_t id : victims) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,6 +29,8 @@ struct SnapshotRow {
   bool synced = false;    // the directory survives a power cut
   uint64_t used_seq = 0;
   std::optional<uint64_t> size_bytes;  // nullopt: not measured yet
+  // What the directory's tree had as mtime when it was published, in seconds; nullopt: not noted.
+  std::optional<int64_t> root_mtime;
   std::string description;
   int64_t created_seconds = 0;  // since 1970; set by insert()
 };
@@ -47,7 +50,7 @@ class SnapshotIndex {
  public:
   static Result<SnapshotIndex> open(Database& database);
 
-  /// Root first, `id` last; empty if `id` is not there.
+  /// Root first, `id` last; empty if `id` or one it stands on is not there.
   Result<std::vector<SnapshotRow>> chain(int64_t id);
   Result<std::vector<SnapshotRow>> all();
   /// A row on `parent` with the layer of row `layer`; 0: none.
@@ -59,7 +62,7 @@ class SnapshotIndex {
   Status stamp(const std::vector<SnapshotRow>& rows, uint64_t used_seq);
   Status set_size(int64_t directory, uint64_t bytes);
   /// Gives a lazy row its directory; with `portable` set, also to the rows on other parents that
-  /// lack one for this layer.
+  /// lack one for this layer. Takes `root_mtime` from `row`.
   Status set_directory(const SnapshotRow& row, int64_t directory, Portable portable);
 
   Result<std::vector<PackedLayer>> blobs(int64_t layer);
@@ -78,12 +81,16 @@ class SnapshotIndex {
   /// Directories that were not synced before the machine stopped: their rows become lazy if a blob
   /// holds the layer, else they go with their dependents. Returns the directories to remove.
   Result<std::vector<int64_t>> drop_lost();
+  /// The same for one directory that turned out to be damaged or gone.
+  Result<std::vector<int64_t>> drop_directory(int64_t directory);
 
  private:
+  using Bind = std::function<void(Statement&)>;
   SnapshotIndex(Database& database, std::string boot_id)
       : database_(&database), boot_id_(std::move(boot_id)) {}
   Result<std::vector<SnapshotRow>> rows(Statement statement);
   Result<std::vector<int64_t>> numbers(Statement statement);
+  Result<std::vector<int64_t>> drop_where(std::string_view condition, const Bind& bind);
   Status remove_row(int64_t id);
 
   Database* database_;

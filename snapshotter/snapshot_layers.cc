@@ -76,11 +76,16 @@ Result<int64_t> SnapshotStore::unpack_blob(const LayerSource& layer, const Snaps
     done = database_.write([&]() -> Status {
       KILN_TRY_ASSIGN(const Chain now, index_.chain(row.id));
       if (now.empty()) return fail(Code::kNotFound, "the snapshot was removed");
-      KILN_TRY(index_.set_directory(row, row.id, *portable));
+      SnapshotRow unpacked = row;
+      KILN_TRY_ASSIGN(unpacked.root_mtime, root_mtime(made));
+      KILN_TRY(index_.set_directory(unpacked, row.id, *portable));
       return publish(made, row.id);
     });
   }
-  if (done) return row.id;
+  if (done) {
+    intact_.lock()->insert(row.id);
+    return row.id;
+  }
   area_->discard(made);
   return tl::unexpected(
       done.error().wrap("unpack the layer of snapshot " + std::to_string(row.id)));
@@ -159,8 +164,8 @@ Result<oci::LayerBlob> SnapshotStore::layer_blob(const SnapshotId& id,
 // A layer is what its first snapshot changed over its own parent; on another parent the same
 // directory could read as other changes.
 Result<SnapshotStore::Chain> SnapshotStore::chain_to_pack(const SnapshotRow& row) {
-  KILN_TRY_ASSIGN(Chain origin, index_.chain(row.layer));
-  if (!origin.empty() && origin.back().directory != 0) return origin;
+  const auto origin = load(snapshot_id(row.layer), nullptr);
+  if (origin && origin->back().directory != 0) return origin;
   return index_.chain(row.id);
 }
 

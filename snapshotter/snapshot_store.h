@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,8 @@ class SnapshotStore : public Snapshotter {
   Result<Chain> find(const SnapshotId& id);  // only looks
   Result<Chain> load_in_transaction(int64_t id, const oci::Lease* lease);
   Result<bool> touch_lazy(const Chain& chain, const oci::Lease& lease);
+  // True: the chain was found damaged, and what cannot be made from blobs has been dropped from it.
+  Result<bool> drop_damaged(const Chain& chain);
   void pin(int64_t id);
   void unpin(int64_t id);
 
@@ -113,6 +116,7 @@ class SnapshotStore : public Snapshotter {
   SnapshotIndex index_;
   const std::unique_ptr<WorkArea> area_;
   Guarded<Pins> pins_;
+  Guarded<std::set<int64_t>> intact_;  // directories that were looked at, or published, here
 };
 
 /// st_blocks of everything below, in bytes; a file with several names counts once.

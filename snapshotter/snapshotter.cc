@@ -115,11 +115,33 @@ void SnapshotStore::unpin(int64_t id) {
 Result<SnapshotStore::Chain> SnapshotStore::load_in_transaction(int64_t id,
                                                                 const oci::Lease* lease) {
   KILN_TRY_ASSIGN(Chain chain, index_.chain(id));
+  KILN_TRY_ASSIGN(const bool damaged, drop_damaged(chain));
+  if (damaged) {
+    KILN_TRY_ASSIGN(chain, index_.chain(id));
+  }
   if (lease == nullptr) return chain;
   KILN_TRY(index_.stamp(chain, lease->sequence()));
   // What is absent shows when it is read.
   KILN_TRY(touch_lazy(chain, *lease));
   return chain;
+}
+
+// One stat for each directory and process tells whether it is still there and holds the same names
+// at its top. Damage further down would take a walk to see, on every build. What is dropped here
+// but still lies on disk goes with the next removal of orphans.
+Result<bool> SnapshotStore::drop_damaged(const Chain& chain) {
+  bool damaged = false;
+  for (const SnapshotRow& row : chain) {
+    if (row.directory == 0 || intact_.lock()->contains(row.directory)) continue;
+    KILN_TRY_ASSIGN(const auto found, root_mtime(path_of(row.directory)));
+    if (found && (!row.root_mtime || *row.root_mtime == *found)) {
+      intact_.lock()->insert(row.directory);
+      continue;
+    }
+    damaged = true;
+    KILN_TRY(index_.drop_directory(row.directory));
+  }
+  return damaged;
 }
 
 Result<SnapshotStore::Chain> SnapshotStore::find(const SnapshotId& id) {
@@ -172,17 +194,24 @@ Status SnapshotStore::publish(const std::string& made, int64_t number) {
 Result<SnapshotId> SnapshotStore::commit(const std::string& directory, int64_t parent,
                                          uint64_t used_seq) {
   int64_t id = 0;
+  KILN_TRY_ASSIGN(const auto mtime, root_mtime(directory));
   const auto body = [&]() -> Status {
+    if (parent != 0) {
+      KILN_TRY_ASSIGN(const Chain below, index_.chain(parent));
+      if (below.empty()) return no_such_snapshot(snapshot_id(parent));
+    }
     SnapshotRow row;
     row.parent = parent;
     row.portable = true;
     row.used_seq = used_seq;
     KILN_TRY_ASSIGN(id, index_.insert(row));
     row.id = row.layer = id;
+    row.root_mtime = mtime;
     KILN_TRY(index_.set_directory(row, id, Portable::kYes));
     return publish(directory, id);
   };
   KILN_TRY(database_.write(body));
+  intact_.lock()->insert(id);
   return snapshot_id(id);
 }
 
@@ -249,6 +278,7 @@ Result<SnapshotId> SnapshotStore::insert_restacked(int64_t parent, const Snapsho
     row.synced = !shares || source.synced;
     row.used_seq = lease.sequence();
     row.size_bytes = shares ? source.size_bytes : std::nullopt;
+    row.root_mtime = shares ? source.root_mtime : std::nullopt;
     row.description = source.description;
     KILN_TRY_ASSIGN(id, index_.insert(row));
     return {};

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 
 #include "base/fs.h"
 #include "snapshotter/copy_tree.h"
@@ -17,6 +18,15 @@ constexpr mode_t kRootMode = 0755;
 
 std::string tree_of(const std::string& directory) {
   return directory + "/fs";
+}
+
+Result<std::optional<int64_t>> root_mtime(const std::string& directory) {
+  struct stat st {};
+  const std::string tree = tree_of(directory);
+  if (::lstat(tree.c_str(), &st) == 0)
+    return S_ISDIR(st.st_mode) ? std::optional<int64_t>(st.st_mtim.tv_sec) : std::nullopt;
+  if (errno == ENOENT || errno == ENOTDIR) return std::optional<int64_t>();
+  return fail_errno("stat", tree);
 }
 
 Status set_root_metadata(const std::string& directory, const Ancestors& below) {

@@ -143,5 +143,24 @@ TEST_F(IndexTest, ANewerFormatIsRefused) {
   EXPECT_EQ(fake::code_of(SnapshotIndex::open(*database_)), "failed_precondition");
 }
 
+TEST_F(IndexTest, ARootOfVersionOneIsTakenOver) {
+  const int64_t id = add(0, 0, 7);
+  must(database_->execute("ALTER TABLE snapshots DROP COLUMN root_mtime"));
+  must(database_->execute("UPDATE schema_versions SET version = 1"));
+  auto reopened = must(Database::open(temp_.path() + "/kiln.db"));
+  SnapshotIndex index = must(SnapshotIndex::open(*reopened));
+  const auto chain = must(index.chain(id));
+  ASSERT_EQ(chain.size(), 1U);
+  EXPECT_EQ(chain.front().directory, 7);
+  EXPECT_FALSE(chain.front().root_mtime);
+}
+
+TEST_F(IndexTest, AChainThatLostItsRootIsNotThere) {
+  const int64_t root = add(0);
+  const int64_t top = add(root);
+  must(database_->execute("DELETE FROM snapshots WHERE id = " + std::to_string(root)));
+  EXPECT_THAT(chain(top), IsEmpty());
+}
+
 }  // namespace
 }  // namespace kiln::internal
