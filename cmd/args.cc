@@ -60,6 +60,7 @@ void add_globals(Parser& p, const Environment& environment) {
       .add_option("--oci-runtime", p.global.oci_runtime,
                   "OCI runtime for RUN: crun, runc or a path")
       ->type_name("PATH");
+  p.app.add_flag("-D,--debug", p.global.debug, "Say more: what warnings mean, and where");
   p.app.set_version_flag("--version", std::string("kiln ") + KILN_VERSION);
 }
 
@@ -130,6 +131,11 @@ void add_build(Parser& p, const Environment& environment) {
       "Execute a pb.Definition from a file (-: standard input) instead of a Dockerfile");
   command.add_option("--progress", b.progress, "auto, tty, plain, quiet, rawjson")
       ->check(CLI::IsMember({"auto", "tty", "plain", "quiet", "none", "rawjson"}));
+  command.add_flag("--check", b.check, "Check the Dockerfile and build nothing (--call=check)");
+  command.add_option("--call", b.call,
+                     "Ask about the Dockerfile instead of building it: check, outline, targets, "
+                     "subrequests.describe; ,format=json")
+      ->type_name("METHOD");
   command.add_flag("-q,--quiet", b.quiet, "Print the image ID only");
   command.add_option("--iidfile", b.iidfile, "Write the image ID to a file")->type_name("FILE");
   command.add_option("--metadata-file", b.metadata_file, "Write what was built as JSON to a file")

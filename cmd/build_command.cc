@@ -45,12 +45,10 @@ class Build {
     start_display();
     const Result<ExportReport> report = build();
     renderer_->finish(report.has_value());
+    list_warnings();
     if (!report)
       return tl::unexpected(Failure{report.error(), exit_code_of(report.error()),
-                                    inputs_.dockerfile, inputs_.filename});
-    if (!quiet())
-      (void)std::fputs(describe_warnings(warnings_).c_str(),
-                       stderr);  // nothing to do if stderr is gone
+                                    inputs_.dockerfile, inputs_.filename, false});
     KILN_CMD_TRY(write_report(options_, *report, warnings_));
     return {};
   }
@@ -58,6 +56,29 @@ class Build {
  private:
   bool quiet() const {
     return options_.quiet || options_.progress == "quiet" || options_.progress == "none";
+  }
+
+  /// After the progress, for people: whoever reads JSON has had them there.
+  void list_warnings() const {
+    if (quiet() || options_.progress == "rawjson") return;
+    const WarningDetail detail =
+        options_.global.debug ? WarningDetail::kFull : WarningDetail::kBrief;
+    const std::string text =
+        describe_warnings(warnings_, {detail, inputs_.dockerfile, inputs_.filename});
+    (void)std::fputs(text.c_str(), stderr);  // nothing to do if stderr is gone
+  }
+
+  /// In the progress they belong to the reading of the Dockerfile.
+  void report_warnings() const {
+    if (warnings_.empty()) return;
+    const std::string name = "[internal] load build definition from " + inputs_.filename;
+    const Digest vertex = Digest::of(name);
+    progress_->on_event(VertexStarted{vertex, name});
+    for (BuildWarning warning : warnings_) {
+      warning.vertex = vertex;
+      progress_->on_event(warning);
+    }
+    progress_->on_event(VertexDone{vertex, VertexOutcome::kDone, std::nullopt});
   }
 
   Status check_entitlements() const {
@@ -141,14 +162,14 @@ class Build {
     }
     const ImageSources sources = image_sources(*engine_, inputs_.layouts, invocation_.environment);
     ConfigResolver resolver(sources, *progress_);
-    KILN_TRY_ASSIGN(frontend::FrontendResult converted,
-                    frontend::dockerfile_to_llb(request_, resolver, invocation_.stop));
+    Result<frontend::FrontendResult> result =
+        frontend::dockerfile_to_llb(request_, resolver, invocation_.stop, &warnings_);
+    report_warnings();
+    KILN_TRY_ASSIGN(frontend::FrontendResult converted, std::move(result));
     plan_.graph = std::move(converted.graph);
     plan_.image_config_json = std::move(converted.image_config_json);
     plan_.source_date_epoch = converted.source_date_epoch;
     plan_.platform = converted.platform;
-    warnings_ = std::move(converted.warnings);
-    for (const BuildWarning& warning : warnings_) progress_->on_event(warning);
     return {};
   }
 
@@ -204,6 +225,7 @@ class Build {
 }  // namespace
 
 CommandResult run_build(const BuildOptions& options, const Invocation& invocation) {
+  if (options.check || !options.call.empty()) return run_call(options, invocation);
   return Build(options, invocation).run();
 }
 

@@ -16,6 +16,7 @@ struct Failure {
   Error error;
   int exit_code = 1;
   std::string source, source_name;  // the Dockerfile, if it was read
+  bool silent = false;              // all was said already
 };
 using CommandResult = tl::expected<void, Failure>;
 
@@ -27,6 +28,8 @@ struct Invocation {
 };
 
 CommandResult run_build(const BuildOptions& options, const Invocation& invocation);
+/// --check and --call: answers on standard output, builds nothing. `kiln build` comes here itself.
+CommandResult run_call(const BuildOptions& options, const Invocation& invocation);
 CommandResult run_dump_llb(const DumpLlbOptions& options, const Invocation& invocation);
 CommandResult run_ast(const AstOptions& options, const Invocation& invocation);
 CommandResult run_images(const ImagesOptions& options, const Invocation& invocation);

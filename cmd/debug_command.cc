@@ -62,8 +62,8 @@ CommandResult run_dump_llb(const DumpLlbOptions& options, const Invocation& invo
       frontend::dockerfile_to_llb(*request, resolver, invocation.stop);
   if (!converted)
     return tl::unexpected(Failure{converted.error(), exit_code_of(converted.error()),
-                                  inputs.dockerfile, inputs.filename});
-  (void)std::fputs(describe_warnings(converted->warnings).c_str(),
+                                  inputs.dockerfile, inputs.filename, false});
+  (void)std::fputs(describe_warnings(converted->warnings, {}).c_str(),
                    stderr);  // nothing to do if stderr is gone
   KILN_CMD_TRY(write_output(options.output, dump(converted->graph, options.format)));
   return {};
@@ -76,7 +76,7 @@ CommandResult run_ast(const AstOptions& options, const Invocation& /*invocation*
     for (size_t i = 0; i + 1 < parsed.errors.size(); ++i)
       (void)std::fputs(describe_error(parsed.errors[i], text, options.file).c_str(),
                        stderr);  // the last one goes through main
-    return tl::unexpected(Failure{parsed.errors.back(), 1, text, options.file});
+    return tl::unexpected(Failure{parsed.errors.back(), 1, text, options.file, false});
   }
   KILN_CMD_TRY(write_output("", dockerfile::ast_json(parsed.ast)));
   return {};

@@ -1,6 +1,7 @@
 #include "cmd/diagnostics.h"
 
 #include "base/strings.h"
+#include "frontend/lint/report.h"
 #include "frontend/source_map.h"
 
 namespace kiln::cmd {
@@ -14,17 +15,25 @@ std::string describe_error(const Error& error, std::string_view source,
   return text;
 }
 
-std::string describe_warnings(std::span<const BuildWarning> warnings) {
+std::string warning_line(const BuildWarning& warning) {
+  std::string text = warning.rule.empty() ? "" : warning.rule + ": ";
+  text += printable(warning.message);
+  const int line = warning.where.first_line;
+  return line > 0 ? text + " (line " + std::to_string(line) + ")" : text;
+}
+
+std::string describe_warnings(std::span<const BuildWarning> warnings, const WarningView& view) {
   if (warnings.empty()) return {};
+  const bool full = view.detail == WarningDetail::kFull;
   std::string text = "\n " + std::to_string(warnings.size()) +
-                     (warnings.size() == 1 ? " warning found:\n" : " warnings found:\n");
+                     (warnings.size() == 1 ? " warning found" : " warnings found") +
+                     (full ? ":\n" : " (use --debug to expand):\n");
   for (const BuildWarning& warning : warnings) {
-    text += " - ";
-    if (!warning.rule.empty()) text += warning.rule + ": ";
-    text += printable(warning.message);
-    if (warning.where.first_line > 0)
-      text += " (line " + std::to_string(warning.where.first_line) + ")";
-    text += "\n";
+    text += " - " + warning_line(warning) + "\n";
+    if (!full) continue;
+    if (!warning.detail.empty()) text += warning.detail + "\n";
+    if (!warning.url.empty()) text += "More info: " + warning.url + "\n";
+    text += lint::source_block(warning.where, view.source_name, view.source) + "\n";
   }
   return text;
 }

@@ -14,8 +14,16 @@ namespace kiln::cmd {
 /// "" if there is none.
 std::string describe_error(const Error& error, std::string_view source,
                            const std::string& source_name);
-/// "N warnings found:" and one line each; "" for none.
-std::string describe_warnings(std::span<const BuildWarning> warnings);
+/// "N warnings found" and one line each; "" for none. `kFull`: also what each is about, where it is
+/// explained and the lines of the Dockerfile.
+enum class WarningDetail : uint8_t { kBrief, kFull };
+struct WarningView {
+  WarningDetail detail = WarningDetail::kBrief;
+  std::string source, source_name;  // the Dockerfile
+};
+std::string describe_warnings(std::span<const BuildWarning> warnings, const WarningView& view);
+/// "UndefinedVar: Usage of … (line 3)", without control bytes.
+std::string warning_line(const BuildWarning& warning);
 
 /// 1 build failed, 2 wrong usage, 3 kiln or its environment failed, 130 interrupted.
 int exit_code_of(const Error& error);

@@ -4,10 +4,10 @@
 namespace kiln::cmd {
 
 tl::unexpected<Failure> usage_failure(const Error& error) {
-  return tl::unexpected(Failure{error, 2, {}, {}});
+  return tl::unexpected(Failure{error, 2, {}, {}, false});
 }
 tl::unexpected<Failure> failure(const Error& error) {
-  return tl::unexpected(Failure{error, exit_code_of(error), {}, {}});
+  return tl::unexpected(Failure{error, exit_code_of(error), {}, {}, false});
 }
 
 }  // namespace kiln::cmd

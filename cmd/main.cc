@@ -108,6 +108,7 @@ int main_status(int argc, char** argv) {
   const CommandResult result = run(std::get<Command>(parsed), invocation);
   if (result) return 0;
   const Failure& failed = result.error();
+  if (failed.silent) return failed.exit_code;
   (void)std::fputs(describe_error(failed.error, failed.source, failed.source_name).c_str(),
                    stderr);  // as above
   return failed.exit_code;

@@ -17,6 +17,7 @@ struct GlobalOptions {
   std::string root;         // --root, $KILN_ROOT, or the default
   std::string snapshotter;  // --snapshotter auto|overlay|copy
   std::string oci_runtime;  // --oci-runtime
+  bool debug = false;       // -D: say more
 };
 
 struct ResourceOptions {
@@ -33,6 +34,8 @@ struct BuildOptions {
   std::string llb;      // --llb: a pb.Definition instead of a Dockerfile; "-": stdin
   std::vector<std::string> tags, outputs, platforms, build_args, labels, build_contexts, secrets,
       ssh, add_hosts, ulimits, allow, no_cache_filter, annotations;
+  std::string call;  // --call METHOD[,format=…]: ask about the Dockerfile instead of building it
+  bool check = false;  // --check: --call=check
   std::string target, network = "default", progress, iidfile, metadata_file, cgroup_parent;
   bool no_cache = false, pull = false, quiet = false, push = false, load = false;
   size_t max_parallel = 0;

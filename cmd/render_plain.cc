@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "cmd/diagnostics.h"
 #include "cmd/render.h"
 #include "cmd/step_table.h"
 
@@ -75,7 +76,9 @@ class PlainRenderer : public Renderer {
     last_number_ = 0;
   }
 
-  void on(const BuildWarning& /*event*/) {}  // listed at the end, by diagnostics
+  void on(const BuildWarning& event) {
+    if (event.vertex) line(steps_.step(*event.vertex), "WARN: " + warning_line(event));
+  }
 
   void head(Step& step) {
     last_number_ = step.number;

@@ -3,7 +3,9 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "cmd/diagnostics.h"
 #include "cmd/render.h"
+#include "frontend/location_json.h"
 
 namespace kiln::cmd {
 namespace {
@@ -102,15 +104,12 @@ class RawJsonRenderer : public Renderer {
     Json item = Json::object();
     if (event.vertex) item.set("vertex", event.vertex->to_string());
     item.set("level", 1);
-    item.set("short",
-             base64(event.rule.empty() ? event.message : event.rule + ": " + event.message));
+    item.set("short", base64(warning_line(event)));
+    if (!event.detail.empty()) item.set("detail", Json::array({base64(event.detail)}));
     if (!event.url.empty()) item.set("url", event.url);
     if (event.where.first_line > 0) {
-      Json start = Json::object();
-      start.set("line", event.where.first_line);
-      Json range = Json::object();
-      range.set("start", std::move(start));
-      item.set("range", Json::array({std::move(range)}));
+      const Json location = frontend::location_json(event.where);
+      item.set("range", location["ranges"]);
     }
     write("warnings", std::move(item));
   }

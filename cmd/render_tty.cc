@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/strings.h"
+#include "cmd/diagnostics.h"
 #include "cmd/render.h"
 #include "cmd/step_table.h"
 
@@ -83,7 +84,9 @@ class TtyRenderer : public Renderer {
   }
   void on(const LogChunk& event) { (void)steps_.add_output(steps_.step(event.vertex), event); }
   void on(const Transfer& event) { (void)steps_.add_transfer(steps_.step(event.vertex), event); }
-  void on(const BuildWarning& /*event*/) {}  // listed at the end, by diagnostics
+  void on(const BuildWarning& event) {
+    if (event.vertex) steps_.step(*event.vertex).warnings.push_back(warning_line(event));
+  }
   void on(const VertexDone& event) {
     Step& step = steps_.step(event.vertex);
     (void)steps_.flush(step);
@@ -135,6 +138,9 @@ class TtyRenderer : public Renderer {
     if (ended) color = *step.outcome == VertexOutcome::kFailed ? "\033[31m" : "\033[34m";
     out.push_back(
         row(text + step.name, seconds_between(step.start, ended ? step.end : now), size, color));
+    for (const std::string& warning : step.warnings)
+      out.push_back(row(" => WARN: " + warning, seconds_between(step.start, ended ? step.end : now),
+                        size, "\033[33m"));
     if (ended || final) return;
     for (const Transfer& transfer : step.transfers) {
       std::string progress = transfer.what + " " + human_bytes(transfer.done);

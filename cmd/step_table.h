@@ -25,6 +25,7 @@ struct Step {
   std::string partial[2];              // of stdout, stderr: a line not yet ended
   std::deque<std::string> last_lines;  // at most StepTable::kKeptLines
   std::vector<Transfer> transfers;     // the latest of each name
+  std::vector<std::string> warnings;   // ready to be shown
 };
 
 class StepTable {
