@@ -63,6 +63,12 @@ Output KilnTest::command(const std::vector<std::string>& argv, const std::string
   return {run->exit.signal != 0 ? 128 + run->exit.signal : run->exit.code, run->out, run->err};
 }
 
+Output KilnTest::kiln_at(const std::string& root, const std::vector<std::string>& args) const {
+  std::vector<std::string> argv = {KILN_BINARY, "--root", root};
+  argv.insert(argv.end(), args.begin(), args.end());
+  return command(argv);
+}
+
 Output KilnTest::kiln(const std::vector<std::string>& args, const std::string& input) const {
   std::vector<std::string> argv = {KILN_BINARY, "--root", root()};
   argv.insert(argv.end(), args.begin(), args.end());

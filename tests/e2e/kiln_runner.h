@@ -31,6 +31,8 @@ class KilnTest : public ::testing::Test {
   std::string root() const { return path("root"); }
 
   Output kiln(const std::vector<std::string>& args, const std::string& input = {}) const;
+  /// On another root than the test's own.
+  Output kiln_at(const std::string& root, const std::vector<std::string>& args) const;
   Output command(const std::vector<std::string>& argv, const std::string& input = {}) const;
   /// Builds, expects success and returns stderr (plain progress).
   std::string build(const std::string& context, const std::vector<std::string>& more = {}) const;
