@@ -7,11 +7,14 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <mutex>
+#include <optional>
 #include <tuple>
 #include <unordered_map>
 
 #include "base/fingerprint.h"
 #include "base/guarded.h"
+#include "snapshotter/selection_memo.h"
 #include "snapshotter/tree_hash.h"
 
 namespace kiln {
@@ -113,15 +116,23 @@ class Table {
   std::span<const Record> records_;
 };
 
+// The table and which of its records were found.
+struct Kept {
+  explicit Kept(const std::string& file) : table(file), used(table.records().size()) {}
+  const Table table;
+  std::vector<std::atomic<bool>> used;  // by index in the table
+};
+
 class FileStatCache : public StatCache {
  public:
   explicit FileStatCache(std::string file)
-      : file_(std::move(file)), table_(file_), used_(table_.records().size()) {}
+      : file_(std::move(file)), selections_(file_ + ".selections") {}
 
   std::optional<Digest> find(const struct stat& st) const override {
-    if (const Record* record = table_.find(st)) {
-      used_[static_cast<size_t>(record - table_.records().data())].store(true,
-                                                                         std::memory_order_relaxed);
+    Kept& kept = this->kept();
+    if (const Record* record = kept.table.find(st)) {
+      const auto index = static_cast<size_t>(record - kept.table.records().data());
+      kept.used[index].store(true, std::memory_order_relaxed);
       return Digest::from_bytes(record->digest);
     }
     auto added = added_.lock();
@@ -138,35 +149,60 @@ class FileStatCache : public StatCache {
     (*added_.lock())[st.st_ino] = record_of(st, digest);
   }
 
+  std::optional<Digest> find_selection(const Digest& key) const override {
+    const auto known = selections_.find(key);
+    return known ? std::optional(known->digest) : std::nullopt;
+  }
+
+  void insert_selection(const Digest& key, const Digest& digest, uint64_t files) override {
+    selections_.insert(key, {digest, files});
+  }
+
   Status save() override {
-    // Dropping a few stale records is not worth a write of the whole file.
+    KILN_TRY(selections_.save());
+    const uint64_t unasked = selections_.files_found();
     const bool has_news = !added_.lock()->empty();
-    if (!has_news && count_used() * 2 >= used_.size()) return {};
-    std::vector<Record> records = used_records();
-    merge_added(records);
+    // The records of files that nobody had to ask for are not stale.
+    if (!has_news && unasked > 0) return {};
+    const Kept& kept = this->kept();
+    const size_t used = count_used(kept);
+    // Dropping a few stale records is not worth a write of the whole file.
+    if (!has_news && used * 2 >= kept.used.size()) return {};
+    const bool keep_all = unasked > 0 && kept.used.size() <= 2 * (used + unasked);
+    std::vector<Record> records = added_records();
+    for (size_t i = 0; i < kept.used.size(); ++i)
+      if (keep_all || kept.used[i].load(std::memory_order_relaxed))
+        records.push_back(kept.table.records()[i]);
+    sort_and_merge(records);
     return write(records);
   }
 
  private:
-  size_t count_used() const {
-    return static_cast<size_t>(std::count_if(used_.begin(), used_.end(), [](const auto& used) {
-      return used.load(std::memory_order_relaxed);
-    }));
+  // Opened when it is first needed: not at all where every selection is known.
+  Kept& kept() const {
+    std::call_once(opened_, [this] { kept_.emplace(file_); });
+    return *kept_;
   }
 
-  std::vector<Record> used_records() const {
+  static size_t count_used(const Kept& kept) {
+    return static_cast<size_t>(
+        std::count_if(kept.used.begin(), kept.used.end(),
+                      [](const auto& used) { return used.load(std::memory_order_relaxed); }));
+  }
+
+  std::vector<Record> added_records() const {
     std::vector<Record> records;
-    for (size_t i = 0; i < used_.size(); ++i) {
-      if (used_[i].load(std::memory_order_relaxed)) records.push_back(table_.records()[i]);
-    }
+    auto added = added_.lock();
+    for (const auto& [inode, record] : *added) records.push_back(record);
     return records;
   }
 
-  void merge_added(std::vector<Record>& records) const {
-    auto added = added_.lock();
-    for (const auto& [inode, record] : *added) records.push_back(record);
-    std::sort(records.begin(), records.end(),
-              [](const Record& a, const Record& b) { return key_of(a) < key_of(b); });
+  // Of two for one file the first stays: what was added.
+  static void sort_and_merge(std::vector<Record>& records) {
+    std::stable_sort(records.begin(), records.end(),
+                     [](const Record& a, const Record& b) { return key_of(a) < key_of(b); });
+    const auto same = [](const Record& a, const Record& b) { return key_of(a) == key_of(b); };
+    records.erase(std::unique(records.begin(), records.end(), same), records.end());
   }
 
   Status write(std::span<const Record> records) const {
@@ -183,8 +219,9 @@ class FileStatCache : public StatCache {
   }
 
   const std::string file_;
-  const Table table_;
-  mutable std::vector<std::atomic<bool>> used_;  // by index in table_
+  mutable internal::SelectionMemo selections_;
+  mutable std::once_flag opened_;
+  mutable std::optional<Kept> kept_;
   // Keyed by inode: trees that span devices with equal inode numbers lose an entry, which is a
   // cache's right.
   mutable Guarded<std::unordered_map<ino_t, Record>> added_;

@@ -31,6 +31,11 @@ class StatCache {
   virtual ~StatCache() = default;
   virtual std::optional<Digest> find(const struct stat& st) const = 0;
   virtual void insert(const struct stat& st, const Digest& digest) = 0;
+  /// Of a whole selection, by a digest of what stat() showed of each of its entries: its digest, if
+  /// that was told before. `files`: how many regular files it has, none of which need be found
+  /// then.
+  virtual std::optional<Digest> find_selection(const Digest& key) const = 0;
+  virtual void insert_selection(const Digest& key, const Digest& digest, uint64_t files) = 0;
   /// Writes what was found or inserted since open (atomically replaced, not fsynced: it is only a
   /// cache). Nothing is written when nothing was inserted and most of what the file holds was
   /// found. Once, from one thread.

@@ -45,9 +45,12 @@ class Items {
  public:
   Items(const TreeView& source, const std::stop_token& stop) : source_(source), stop_(stop) {}
 
+  uint64_t files() const { return files_; }
+
   Status add(const llb::CopyAction& copy, const CopyMatch& match) {
     return visit_selection(source_, copy, match, stop_, [this](const SelectedEntry& entry) {
       items_.push_back(make_item(entry));
+      if (S_ISREG(entry.st.st_mode)) ++files_;
       return Status();
     });
   }
@@ -104,32 +107,77 @@ class Items {
   const TreeView& source_;
   const std::stop_token& stop_;
   std::deque<Item> items_;
+  uint64_t files_ = 0;  // added since it was made
   tbb::enumerable_thread_specific<FileScratch> scratches_;
   std::atomic<bool> failed_{false};
   Guarded<std::optional<Error>> failure_;
 };
+
+struct Selection {
+  const llb::CopyAction* copy;
+  std::vector<CopyMatch> matches;
+};
+
+// A literal name is in the op's key; one that a wildcard found is what the copy will be called.
+std::string_view name_of(const CopyMatch& match) {
+  return match.by_wildcard ? std::string_view(match.name) : std::string_view();
+}
+
+// Names what is to be hashed without reading a file: nullopt where the view cannot tell.
+std::optional<Digest> selection_key(const TreeView& source, std::span<const Selection> selections) {
+  Hasher hasher;
+  add_text(hasher, "kiln.selection.v1");
+  const auto add_list = [&](const std::vector<std::string>& list) {
+    add_text(hasher, std::to_string(list.size()));
+    for (const std::string& one : list) add_text(hasher, one);
+  };
+  for (const auto& [copy, matches] : selections) {
+    add_list(copy->include_patterns);
+    add_list(copy->exclude_patterns);
+    add_text(hasher, std::to_string(matches.size()));
+    for (const CopyMatch& match : matches) {
+      const auto seen = source.fingerprint(match.path);
+      if (!seen) return std::nullopt;
+      add_text(hasher, name_of(match));
+      hasher.update(seen->bytes());
+    }
+  }
+  return hasher.finish();
+}
+
+Result<Digest> hash_selections(std::span<const Selection> selections, Items& items) {
+  Hasher hasher;
+  add_text(hasher, "kiln.content.v1");
+  for (const auto& [copy, matches] : selections) {
+    add_text(hasher, "copy");
+    for (const CopyMatch& match : matches) {
+      add_text(hasher, name_of(match));
+      KILN_TRY(items.add(*copy, match));
+      KILN_TRY(items.flush(hasher));
+    }
+  }
+  return hasher.finish();
+}
 
 }  // namespace
 
 Result<Digest> selection_digest(const TreeView& source,
                                 std::span<const llb::CopyAction* const> copies,
                                 const std::stop_token& stop) {
-  Hasher hasher;
-  add_text(hasher, "kiln.content.v1");
-  Items items(source, stop);
+  std::vector<Selection> selections;
   for (const llb::CopyAction* copy : copies) {
-    KILN_TRY_ASSIGN(const auto matches, select_matches(source, *copy));
-    add_text(hasher, "copy");
-    for (const CopyMatch& match : matches) {
-      // A literal name is in the op's key; one that a wildcard found is what the copy will be
-      // called.
-      add_text(hasher, match.by_wildcard ? match.name : std::string());
-      KILN_TRY(items.add(*copy, match));
-      KILN_TRY(items.flush(hasher));
-    }
+    KILN_TRY_ASSIGN(auto matches, select_matches(source, *copy));
+    selections.push_back({copy, std::move(matches)});
   }
+  const std::optional<Digest> key = selection_key(source, selections);
+  if (key) {
+    if (const auto known = source.known_selection(*key)) return *known;
+  }
+  Items items(source, stop);
+  KILN_TRY_ASSIGN(const Digest digest, hash_selections(selections, items));
+  if (key) source.remember_selection(*key, digest, items.files());
   source.save_digests();
-  return hasher.finish();
+  return digest;
 }
 
 Result<Digest> path_digest(const TreeView& source, const std::string& path,

@@ -27,6 +27,17 @@ Status TreeView::check_unchanged(const RelPath& /*path*/, const Fd& /*file*/) co
   return {};
 }
 
+std::optional<Digest> TreeView::fingerprint(const RelPath& /*path*/) const {
+  return std::nullopt;
+}
+
+std::optional<Digest> TreeView::known_selection(const Digest& /*key*/) const {
+  return std::nullopt;
+}
+
+void TreeView::remember_selection(const Digest& /*key*/, const Digest& /*digest*/,
+                                  uint64_t /*files*/) const {}
+
 std::string TreeView::hidden_by(const RelPath& /*path*/) const {
   return {};
 }

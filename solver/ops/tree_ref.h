@@ -60,6 +60,13 @@ class TreeView : public TreeNames {
   virtual Status check_unchanged(const RelPath& path, const Fd& file) const;
   /// The ignore rule that hides `path`, and where it stands; "" if none does.
   virtual std::string hidden_by(const RelPath& path) const;
+  /// A digest of all that the view knows of `path` and what is below it without reading a file. Two
+  /// that are equal mean equal content. nullopt: the view cannot tell, or some of it changed so
+  /// recently that another change might not show.
+  virtual std::optional<Digest> fingerprint(const RelPath& path) const;
+  /// What a selection, named by a digest of fingerprints and rules, was said to hash to.
+  virtual std::optional<Digest> known_selection(const Digest& key) const;
+  virtual void remember_selection(const Digest& key, const Digest& digest, uint64_t files) const;
   /// Remembers digests made since for the next build. Never fails a build.
   virtual void save_digests() const {}
 };

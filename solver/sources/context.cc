@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <atomic>
+#include <ctime>
 #include <mutex>
 
 #include "base/pattern_matcher.h"
@@ -83,6 +84,16 @@ class ContextView : public TreeView {
   Status check_unchanged(const RelPath& path, const Fd& file) const override;
   std::string hidden_by(const RelPath& path) const override;
 
+  std::optional<Digest> fingerprint(const RelPath& path) const override;
+  std::optional<Digest> known_selection(const Digest& key) const override {
+    return state_->digests ? state_->digests->find_selection(key) : std::nullopt;
+  }
+  void remember_selection(const Digest& key, const Digest& digest, uint64_t files) const override {
+    if (!state_->digests) return;
+    state_->digests->insert_selection(key, digest, files);
+    state_->has_new_digests = true;
+  }
+
   void save_digests() const override {
     // A cache that cannot be written costs time in the next build, never this one.
     if (state_->digests && state_->has_new_digests.exchange(false)) (void)state_->digests->save();
@@ -111,6 +122,12 @@ Result<FileContent> ContextView::file_content(const RelPath& path, FileScratch& 
   entry->set_digest(read.data);
   state_->has_new_digests = true;
   return FileContent{read.data, {}};
+}
+
+std::optional<Digest> ContextView::fingerprint(const RelPath& path) const {
+  const ContextEntry* entry = state_->find(path);
+  if (entry == nullptr || !state_->digests) return std::nullopt;
+  return internal::fingerprint_of(*entry, std::time(nullptr));
 }
 
 Result<Fd> ContextView::open_file(const RelPath& path, FileScratch& scratch) const {

@@ -56,6 +56,64 @@ void ContextEntry::set_digest(const Digest& digest) const {
   state.store(kSet, std::memory_order_release);
 }
 
+namespace {
+
+constexpr int64_t kRacySeconds = 2;
+constexpr size_t kBatchBytes = size_t{64} << 10U;
+
+class Fingerprint {
+ public:
+  explicit Fingerprint(int64_t now) : settled_(now - kRacySeconds) {}
+
+  bool add(const ContextEntry& entry) {
+    text(entry.name);
+    number(entry.mode);
+    if (entry.directory) {
+      number(entry.directory->entries.size());
+      return std::all_of(entry.directory->entries.begin(), entry.directory->entries.end(),
+                         [this](const ContextEntry& child) { return add(child); });
+    }
+    for (const uint64_t one : {entry.size, entry.inode, entry.device, entry.special_device,
+                               static_cast<uint64_t>(entry.mtime), uint64_t{entry.mtime_ns},
+                               static_cast<uint64_t>(entry.ctime), uint64_t{entry.ctime_ns}})
+      number(one);
+    text(entry.link_target);
+    return entry.mtime < settled_ && entry.ctime < settled_;
+  }
+
+  Digest finish() {
+    flush();
+    return hasher_.finish();
+  }
+
+ private:
+  void number(uint64_t value) { bytes(&value, sizeof(value)); }
+  void text(std::string_view value) {
+    number(value.size());
+    bytes(value.data(), value.size());
+  }
+  void bytes(const void* data, size_t size) {
+    batch_.append(static_cast<const char*>(data), size);
+    if (batch_.size() >= kBatchBytes) flush();
+  }
+  void flush() {
+    hasher_.update(batch_);
+    batch_.clear();
+  }
+
+  const int64_t settled_;
+  std::string batch_;
+  Hasher hasher_;
+};
+
+}  // namespace
+
+std::optional<Digest> fingerprint_of(const ContextEntry& entry, int64_t now) {
+  Fingerprint out(now);
+  if (!out.add(entry)) return std::nullopt;
+  return out.finish();
+}
+
 const ContextEntry* ContextDirectory::find(std::string_view name) const {
   const auto found = std::lower_bound(
       entries.begin(), entries.end(), name,

@@ -50,4 +50,9 @@ struct ContextDirectory {
   const ContextEntry* find(std::string_view name) const;
 };
 
+/// Of an entry and all below it: names, types, modes, link targets, and of what is no directory
+/// everything that stat() tells. nullopt: something changed within 2 s before `now` (seconds), when
+/// another change might not have shown (SAFETY.md 1.5).
+std::optional<Digest> fingerprint_of(const ContextEntry& entry, int64_t now);
+
 }  // namespace kiln::internal

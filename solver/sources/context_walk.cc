@@ -79,39 +79,51 @@ class Walk {
   /// Directories that must be walked are added to `below`, in the order of `into`'s directories.
   Status add(const Place& place, const Fd& fd, const std::string& name, ContextDirectory& into,
              std::vector<Place>& below) {
-    Place next{place.path.child(name), {}, {}, nullptr};
-    bool wanted = true;
-    if (!rules_.excludes.empty()) {
-      auto match = rules_.excludes.match(next.path.str(), place.excluded);
-      wanted = !match.excluded;
-      // A file that is excluded needs no stat, a directory neither where nothing can come back.
-      if (!wanted && rules_.excludes.can_skip_directory(next.path.str())) return {};
-      next.excluded = std::move(match.self);
-    }
-    if (!rules_.includes.empty()) {
-      auto match = rules_.includes.match(next.path.str(), place.included);
-      wanted = wanted && match.excluded;
-      next.included = std::move(match.self);
-    }
+    Place next{RelPath(), {}, {}, nullptr};
+    const Choice choice = choose(place, name, next);
+    if (choice == Choice::kSkipped) return {};
+    const bool wanted = choice == Choice::kWanted;
     struct stat st {};
     if (::fstatat(fd.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno == ENOENT) return {};
-      return fail_errno("read the build context: stat", next.path.absolute());
+      return fail_errno("read the build context: stat", place.path.child(name).absolute());
     }
     if (S_ISSOCK(st.st_mode) || (!wanted && !S_ISDIR(st.st_mode))) return {};
-    ContextEntry entry = ContextEntry::of(name, st);
-    if (S_ISLNK(st.st_mode)) KILN_TRY(read_target(fd, next.path, entry));
-    if (S_ISDIR(st.st_mode)) {
-      entry.directory = std::make_unique<ContextDirectory>();
-      entry.directory->kept = wanted;
-      if (place.only != nullptr && !place.only->whole) {
-        const FollowTree& child = *place.only->children.find(name)->second;
-        next.only = child.whole ? nullptr : &child;
-      }
-      below.push_back(std::move(next));
+    ContextEntry& entry = into.entries.emplace_back(ContextEntry::of(name, st));
+    if (S_ISLNK(st.st_mode)) KILN_TRY(read_target(fd, place.path.child(name), entry));
+    if (!S_ISDIR(st.st_mode)) return {};
+    entry.directory = std::make_unique<ContextDirectory>();
+    entry.directory->kept = wanted;
+    if (place.only != nullptr && !place.only->whole) {
+      const FollowTree& child = *place.only->children.find(name)->second;
+      next.only = child.whole ? nullptr : &child;
     }
-    into.entries.push_back(std::move(entry));
+    next.path = place.path.child(name);
+    below.push_back(std::move(next));
     return {};
+  }
+
+  enum class Choice : uint8_t { kWanted, kUnwanted, kSkipped };
+
+  /// What the patterns say; sets what they must know of `next` for what is below it. The common
+  /// case, no patterns, costs a file nothing.
+  Choice choose(const Place& place, const std::string& name, Place& next) const {
+    if (rules_.excludes.empty() && rules_.includes.empty()) return Choice::kWanted;
+    const RelPath path = place.path.child(name);
+    bool wanted = true;
+    if (!rules_.excludes.empty()) {
+      auto match = rules_.excludes.match(path.str(), place.excluded);
+      wanted = !match.excluded;
+      // A file that is excluded needs no stat, a directory neither where nothing can come back.
+      if (!wanted && rules_.excludes.can_skip_directory(path.str())) return Choice::kSkipped;
+      next.excluded = std::move(match.self);
+    }
+    if (!rules_.includes.empty()) {
+      auto match = rules_.includes.match(path.str(), place.included);
+      wanted = wanted && match.excluded;
+      next.included = std::move(match.self);
+    }
+    return wanted ? Choice::kWanted : Choice::kUnwanted;
   }
 
   static Status read_target(const Fd& fd, const RelPath& path, ContextEntry& entry) {

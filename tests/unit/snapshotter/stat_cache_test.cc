@@ -99,6 +99,70 @@ TEST_F(StatCacheTest, WritesNothingWithoutNews) {
   EXPECT_EQ(before.st_ino, after.st_ino);
 }
 
+TEST_F(StatCacheTest, KnowsSelectionsAgain) {
+  const Digest key = Digest::of("key");
+  {
+    const auto cache = StatCache::open(file_);
+    EXPECT_FALSE(cache->find_selection(key));
+    cache->insert_selection(key, digest_, 3);
+    must(cache->save());
+  }
+  EXPECT_EQ(StatCache::open(file_)->find_selection(key), digest_);
+  EXPECT_FALSE(StatCache::open(file_)->find_selection(digest_));
+}
+
+TEST_F(StatCacheTest, ForgetsTheSelectionsThatWereAskedForLeast) {
+  const auto key = [](int i) { return Digest::of(std::to_string(i)); };
+  const auto cache = StatCache::open(file_);
+  for (int i = 0; i < 64; ++i) cache->insert_selection(key(i), digest_, 1);
+  EXPECT_TRUE(cache->find_selection(key(0)));
+  cache->insert_selection(key(64), digest_, 1);
+  must(cache->save());
+  const auto again = StatCache::open(file_);
+  EXPECT_TRUE(again->find_selection(key(0)));
+  EXPECT_FALSE(again->find_selection(key(1)));
+  EXPECT_TRUE(again->find_selection(key(64)));
+}
+
+TEST_F(StatCacheTest, KeepsTheFilesOfAKnownSelectionThatNobodyAskedFor) {
+  const Digest key = Digest::of("key");
+  save_three();
+  {
+    const auto cache = StatCache::open(file_);
+    cache->insert_selection(key, digest_, 3);
+    EXPECT_TRUE(cache->find(stat_with(10)));
+    EXPECT_TRUE(cache->find(stat_with(20)));
+    must(cache->save());
+  }
+  {
+    const auto cache = StatCache::open(file_);
+    EXPECT_TRUE(cache->find_selection(key));
+    cache->insert(stat_with(10, 1500), Digest::of("y"));  // in the place of the one before
+    must(cache->save());
+  }
+  const auto cache = StatCache::open(file_);
+  EXPECT_EQ(cache->find(stat_with(10, 1500)), Digest::of("y"));
+  EXPECT_FALSE(cache->find(stat_with(10)));
+  EXPECT_TRUE(cache->find(stat_with(30)));
+}
+
+TEST_F(StatCacheTest, TornAndFlippedSelectionsAreNone) {
+  const Digest key = Digest::of("key");
+  const auto cache = StatCache::open(file_);
+  cache->insert_selection(key, digest_, 3);
+  must(cache->save());
+  const std::string name = file_ + ".selections";
+  const std::string good = must(read_file(name, 100'000));
+  for (size_t at = 0; at < good.size(); ++at) {
+    must(write_file(name, good.substr(0, at)));
+    EXPECT_FALSE(StatCache::open(file_)->find_selection(key)) << at;
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 0x40);
+    must(write_file(name, bad));
+    EXPECT_FALSE(StatCache::open(file_)->find_selection(key)) << at;
+  }
+}
+
 TEST_F(StatCacheTest, TornFlippedAndForeignFilesAreEmptyCaches) {
   save_three();
   const std::string good = must(read_file(file_, 100'000));

@@ -141,6 +141,11 @@ class FakeCache : public StatCache {
   std::optional<Digest> find(const struct stat&) const override { return answer; }
   void insert(const struct stat&, const Digest&) override { ++inserts; }
   Status save() override { return {}; }
+  std::optional<Digest> find_selection(const Digest& /*key*/) const override {
+    return std::nullopt;
+  }
+  void insert_selection(const Digest& /*key*/, const Digest& /*digest*/,
+                        uint64_t /*files*/) override {}
   std::optional<Digest> answer;
   int inserts = 0;
 };
