@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <utility>
 
+#include "base/workers.h"
 #include "snapshotter/layer_apply.h"
 #include "snapshotter/layer_diff.h"
 #include "snapshotter/mount.h"
@@ -111,7 +113,7 @@ class OverlayKind : public TreeKind {
   }
 
   Status finish(const std::string& directory, const Ancestors& below) override {
-    KILN_TRY(remove_tree(work_of(directory)));
+    KILN_TRY(put_work_aside(directory));
     return set_root_metadata(directory, below);
   }
 
@@ -129,7 +131,7 @@ class OverlayKind : public TreeKind {
       portable = Portable::kNo;
     }
     KILN_TRY(std::move(applied));
-    KILN_TRY(remove_tree(work_of(directory)));
+    KILN_TRY(put_work_aside(directory));
     return portable;
   }
 
@@ -176,8 +178,21 @@ class OverlayKind : public TreeKind {
     return mounted.unmount();
   }
 
+  // The kernel's own directories in it take time to remove, which nobody has to wait for. Beside
+  // `directory`, in this process's work area, which is swept if kiln dies meanwhile.
+  Status put_work_aside(const std::string& directory) {
+    const std::string aside = directory + ".work";
+    if (::rename(work_of(directory).c_str(), aside.c_str()) == 0) {
+      cleaner_.submit([aside] { (void)remove_tree(aside); });
+      return {};
+    }
+    if (errno == ENOENT) return {};
+    return fail_errno("rename", work_of(directory));
+  }
+
   std::string scratch_;
   std::string xattrs_;
+  WorkerPool cleaner_{1};
 };
 
 Status try_overlay(const std::string& directory, std::string_view xattrs) {

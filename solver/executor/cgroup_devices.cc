@@ -23,11 +23,13 @@ struct Device {
 constexpr std::array<Device, 8> kAllowed = {
     {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 2}, {136, -1}}};
 
-Status write_rule(const std::string& path, const std::string& rule) {
+// A write is a rule.
+Status write_rules(const std::string& path, const std::vector<std::string>& rules) {
   const Fd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!file.valid()) return fail_errno("open", path);
-  if (::write(file.get(), rule.data(), rule.size()) != static_cast<ssize_t>(rule.size()))
-    return fail_errno("write \"" + rule + "\" to", path);
+  for (const std::string& rule : rules)
+    if (::write(file.get(), rule.data(), rule.size()) != static_cast<ssize_t>(rule.size()))
+      return fail_errno("write \"" + rule + "\" to", path);
   return {};
 }
 
@@ -100,15 +102,13 @@ Result<Fd> load(const std::vector<bpf_insn>& program) {
 }  // namespace
 
 Status confine_devices_v1(const std::string& group) {
-  KILN_TRY(write_rule(group + "/devices.deny", "a"));
-  for (const char* any : {"c *:* m", "b *:* m"})
-    KILN_TRY(write_rule(group + "/devices.allow", any));
+  KILN_TRY(write_rules(group + "/devices.deny", {"a"}));
+  std::vector<std::string> allowed = {"c *:* m", "b *:* m"};
   for (const Device& device : kAllowed) {
     const std::string minor = device.minor < 0 ? "*" : std::to_string(device.minor);
-    KILN_TRY(write_rule(group + "/devices.allow",
-                        "c " + std::to_string(device.major) + ":" + minor + " rwm"));
+    allowed.push_back("c " + std::to_string(device.major) + ":" + minor + " rwm");
   }
-  return {};
+  return write_rules(group + "/devices.allow", allowed);
 }
 
 Status confine_devices_v2(const std::string& group) {

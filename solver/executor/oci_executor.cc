@@ -11,6 +11,7 @@
 #include "base/platform.h"
 #include "base/process.h"
 #include "base/strings.h"
+#include "base/workers.h"
 #include "solver/executor/base64.h"
 #include "solver/executor/cgroup_hierarchy.h"
 #include "solver/executor/etc_files.h"
@@ -76,6 +77,28 @@ struct Shared {
   std::string resolv_conf;     // the machine's
 };
 
+/// What a step had and somebody else can clear away: the next step need not wait for it.
+struct Leftovers {
+  std::unique_ptr<StepNetwork> network;
+  std::optional<StepCgroup> cgroup;
+  std::optional<Bundle> bundle;
+};
+
+class ClearedLater {
+ public:
+  explicit ClearedLater(WorkerPool& cleaner) : cleaner_(cleaner) {}
+  ~ClearedLater() {
+    cleaner_.submit([leftovers = std::move(leftovers_)] {});
+  }
+  ClearedLater(const ClearedLater&) = delete;
+  ClearedLater& operator=(const ClearedLater&) = delete;
+  Leftovers* operator->() { return leftovers_.get(); }
+
+ private:
+  WorkerPool& cleaner_;
+  std::shared_ptr<Leftovers> leftovers_ = std::make_shared<Leftovers>();
+};
+
 class OciExecutor : public Executor {
  public:
   OciExecutor(ExecutorConfig config, RunDirectory directory, CgroupHierarchies cgroups)
@@ -129,26 +152,39 @@ class OciExecutor : public Executor {
     spec.available_capabilities = capabilities_;
     spec.architecture = Platform::host().architecture;
     spec.seccomp_filter = shared_->seccomp_filter;
-    spec.cgroup_view = cgroups_.is_absent() ? CgroupView::kNone : CgroupView::kMounted;
+    spec.cgroup_view = shows_cgroups(request) ? CgroupView::kMounted : CgroupView::kNone;
     return spec;
+  }
+
+  /// Version 1 takes a mount a controller, a third of all that a step mounts. Where there is no
+  /// limit to be read there, it is left out.
+  bool shows_cgroups(const ExecRequest& request) const {
+    if (cgroups_.is_absent()) return false;
+    llb::Resources limits = request.resources;
+    limits.shm_bytes = 0;
+    return cgroups_.v1_mount_points.empty() || limits != llb::Resources() ||
+           request.security == llb::SecurityMode::kInsecure;
   }
 
   Result<ExitInfo> run_prepared(const ExecRequest& request, SpecInput& spec,
                                 const std::stop_token& stop) {
     const std::string number = std::to_string(next_.fetch_add(1));
     const std::string name = kNamePrefix + directory_.id() + "-" + number;
-    KILN_TRY_ASSIGN(const auto network, networks_->acquire(request.network));
-    KILN_TRY_ASSIGN(StepCgroup cgroup, make_cgroup(request, name, spec));
-    KILN_TRY_ASSIGN(const Bundle bundle, Bundle::create(directory_.path() + "/" + number));
-    KILN_TRY(fill(bundle, request, *network, spec));
-    ProcessSpec process = runtime_process(bundle, name, *network, cgroup);
+    ClearedLater step(cleaner_);
+    KILN_TRY_ASSIGN(step->network, networks_->acquire(request.network));
+    KILN_TRY_ASSIGN(step->cgroup, make_cgroup(request, name, spec));
+    KILN_TRY_ASSIGN(Bundle made, Bundle::create(directory_.path() + "/" + number));
+    const Bundle& bundle = step->bundle.emplace(std::move(made));
+    const StepNetwork& network = *step->network;
+    KILN_TRY(fill(bundle, request, network, spec));
+    ProcessSpec process = runtime_process(bundle, name, network, *step->cgroup);
     NullSink nowhere;
     Sink& out = request.out != nullptr ? *request.out : nowhere;
     Sink& err = request.err != nullptr ? *request.err : nowhere;
     KILN_TRY_ASSIGN(const ExitStatus status, run_runtime(process, out, err, stop));
-    KILN_TRY_ASSIGN(const ExitInfo exit, outcome(status, bundle, request, cgroup));
+    KILN_TRY_ASSIGN(const ExitInfo exit, outcome(status, bundle, request, *step->cgroup));
     if (exit.code != 0)
-      if (const auto failure = network->failure()) KILN_TRY(tell(*failure, err));
+      if (const auto failure = network.failure()) KILN_TRY(tell(*failure, err));
     return exit;
   }
 
@@ -244,6 +280,7 @@ class OciExecutor : public Executor {
   Result<Shared> shared_ = fail(Code::kInternal, "the executor was not set up");
   std::unique_ptr<Networks> networks_;
   std::atomic<uint64_t> next_{0};
+  WorkerPool cleaner_{1};  // last: what it clears away needs the networks and the directory
 };
 
 }  // namespace

@@ -268,6 +268,15 @@ TEST_P(ExecutorContract, AReadOnlyRootCannotBeWritten) {
   EXPECT_EQ(run(request).code(), 0);
 }
 
+TEST_P(ExecutorContract, AStepWithALimitSeesItsCgroups) {
+  ExecRequest request = shell("ls /sys/fs/cgroup | head -n 1");
+  request.resources.memory_bytes = 64U << 20U;
+  const Ran ran = run(request);
+  if (!ran.result && ran.result.error().message().find("cannot limit") != std::string::npos)
+    GTEST_SKIP() << ran.result.error().message();
+  EXPECT_GT(ran.out.size(), 1U) << ran.err;
+}
+
 TEST_P(ExecutorContract, LimitsAct) {
   ExecRequest request = shell("ulimit -n; ulimit -Hn; df -k /dev/shm | tail -n 1");
   request.meta.ulimits = {{"nofile", 100, 200}};
