@@ -107,8 +107,8 @@ class Collector {
   /// Without a value of its own it stands for the global one of that name.
   void add_arg(const Command& command, const dockerfile::Arg::Item& item,
                const std::string& value) {
-    const bool inherited = !item.value && !c_.build_args.contains(item.key) &&
-                           c_.global_args.get(item.key).has_value();
+    const bool inherited =
+        !item.value && (text_.globals.contains(item.key) || c_.global_args.get(item.key));
     if (inherited) {
       add_global(item.key);
     } else if (args_.insert(item.key).second) {

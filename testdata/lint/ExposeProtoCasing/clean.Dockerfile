@@ -1,0 +1,2 @@
+FROM alpine
+EXPOSE 80 81/tcp 53/udp 9000-9002/sctp

@@ -1,0 +1,7 @@
+ARG IMAGE=alpine
+ARG TAG=latest
+ARG VARIANT
+ARG FULL=${IMAGE}:${TAG}
+FROM $IMAGE:$TAG
+FROM $FULL
+FROM alpine:latest${VARIANT}

@@ -1,0 +1,3 @@
+FROM --platform=$BUILDPLATFORM alpine
+FROM --platform=$TARGETOS/$TARGETARCH alpine
+FROM alpine

@@ -1,0 +1,3 @@
+FROM scratch
+FROM alpine AS contexts
+FROM scratch AS scratch2

@@ -1,0 +1,6 @@
+FROM alpine
+ARG PUBLIC_KEY
+ENV KEY_FILE=/run/secrets/key PASSWORD_FILE=/p
+ENV TOKEN_VERSION=2
+ENV KEYBOARD=us AUTHOR=ann monkey=1 TOKENS=3
+LABEL password=no

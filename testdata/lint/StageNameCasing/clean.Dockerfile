@@ -1,0 +1,3 @@
+FROM alpine AS builder
+FROM alpine AS build_2.0-x
+FROM alpine

@@ -1,0 +1,4 @@
+# check=skip=UndefinedVar,JSONArgsRecommended;experimental=InvalidDefinitionDescription
+FROM alpine
+# check=skip=FromAsCasing
+RUN true
