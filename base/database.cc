@@ -54,7 +54,8 @@ Error sqlite_error(sqlite3* db, int rc, std::string_view what) {
   const bool full = is_disk_full(db, rc);
   Error error(full ? Code::kResourceExhausted : code_of(rc),
               std::string(what) + ": " + detail + (full ? " (no space left on device)" : ""));
-  if (error.code() == Code::kResourceExhausted) return error.hint("free disk space and retry");
+  if (error.code() == Code::kResourceExhausted)
+    return error.hint("free disk space and retry; `kiln prune --all` empties the build cache");
   return error;
 }
 

@@ -74,7 +74,9 @@ Error Error::from_errno(int err, std::string_view op, std::string_view path) {
   std::string message(op);
   if (!path.empty()) message.append(" \"").append(path).append("\"");
   message.append(": ").append(strerror_r(err, buffer.data(), buffer.size()));
-  return Error(code_of(err), std::move(message));
+  const Error error(code_of(err), std::move(message));
+  if (err != ENOSPC && err != EDQUOT) return error;
+  return error.hint("free space on that disk; if kiln's root lies on it, `kiln prune --all` helps");
 }
 
 Code Error::code() const noexcept {

@@ -1,5 +1,6 @@
 #include "cmd/engine.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <unistd.h>
 
@@ -15,6 +16,9 @@ namespace {
 
 constexpr int64_t kRootVersion = 1;
 constexpr size_t kMaxThreads = 512;  // they wait: for processes, sockets, other vertices
+
+// What freeing space takes on a full disk: a lease, deleted rows, directories to move things to.
+constexpr off_t kReserveBytes = 4 << 20;
 
 // Made on the first run: a build without RUN needs neither a runtime nor a network.
 class LazyExecutor : public Executor {
@@ -68,10 +72,30 @@ Status check_version(const std::string& root) {
   return {};
 }
 
+// Best effort: a disk without room for it has none to keep.
+void keep_reserve(const std::string& file) {
+  if (::access(file.c_str(), F_OK) == 0) return;
+  const Fd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (fd.valid() && ::posix_fallocate(fd.get(), 0, kReserveBytes) != 0)
+    (void)::unlink(file.c_str());  // as above
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::open(const GlobalOptions& options, Need need,
                                              const std::string& search_path) {
+  return open_with(options, need, search_path, Reserve::kKept);
+}
+
+Result<std::unique_ptr<Engine>> Engine::open_to_free(const GlobalOptions& options,
+                                                     const std::string& search_path) {
+  auto engine = open(options, Need::kBuild, search_path);
+  if (engine || engine.error().code() != Code::kResourceExhausted) return engine;
+  return open_with(options, Need::kBuild, search_path, Reserve::kGivenUp);
+}
+
+Result<std::unique_ptr<Engine>> Engine::open_with(const GlobalOptions& options, Need need,
+                                                  const std::string& search_path, Reserve reserve) {
   KILN_CHECK(!options.root.empty());
   if (need == Need::kBuild) {
     if (Status entered = enter_private_mount_namespace(); !entered)
@@ -81,8 +105,11 @@ Result<std::unique_ptr<Engine>> Engine::open(const GlobalOptions& options, Need 
   }
   KILN_TRY_ASSIGN(std::string root, absolute_path(options.root));
   std::unique_ptr<Engine> engine(new Engine(std::move(root)));
+  if (reserve == Reserve::kGivenUp)
+    (void)::unlink(engine->layout_.reserve().c_str());  // whether it was there shows below
   KILN_TRY(make_dirs(engine->layout_.run()));
   KILN_TRY(check_version(engine->layout_.directory));
+  if (reserve == Reserve::kKept) keep_reserve(engine->layout_.reserve());
   KILN_TRY(engine->open_stores());
   if (need == Need::kBuild) KILN_TRY(engine->open_build(options, search_path));
   return engine;

@@ -30,6 +30,7 @@ struct RootLayout {
   std::string cache_mounts() const { return directory + "/cachemounts"; }
   std::string logs() const { return directory + "/logs"; }
   std::string stat_caches() const { return directory + "/statcache"; }
+  std::string reserve() const { return directory + "/reserve"; }
 };
 
 enum class Need : uint8_t {
@@ -47,6 +48,10 @@ class Engine {
   /// the privilege to mount. Call with kBuild before any thread is started.
   static Result<std::unique_ptr<Engine>> open(const GlobalOptions& options, Need need,
                                               const std::string& search_path);
+  /// The same for who is about to free space: if the disk is full, the reserve that every root
+  /// keeps is given up first.
+  static Result<std::unique_ptr<Engine>> open_to_free(const GlobalOptions& options,
+                                                      const std::string& search_path);
 
   const RootLayout& layout() const { return layout_; }
   /// For mount points and what is unpacked on the way: run/scratch/<lease>, empty at first and gone
@@ -65,7 +70,10 @@ class Engine {
   WorkerPool& workers() { return *workers_; }
 
  private:
+  enum class Reserve : uint8_t { kKept, kGivenUp };
   explicit Engine(std::string root) : layout_(std::move(root)) {}
+  static Result<std::unique_ptr<Engine>> open_with(const GlobalOptions& options, Need need,
+                                                   const std::string& search_path, Reserve reserve);
   Status open_stores();
   Status open_scratch();
   Status open_build(const GlobalOptions& options, const std::string& search_path);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <stop_token>
 #include <thread>
@@ -90,6 +91,14 @@ CommandResult run(const Command& command, const Invocation& invocation) {
   return std::visit(Dispatch{invocation}, command);
 }
 
+// A result that did not arrive is none. Who closed the pipe has seen what they wanted.
+CommandResult flush_results() {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return {};
+  if (errno == EPIPE) return {};
+  return failure(Error::from_errno(errno == 0 ? EIO : errno, "write", "standard output"));
+}
+
 int main_status(int argc, char** argv) {
   const Environment environment = read_environment();
   std::variant<Command, Usage> parsed = parse_args(argc, argv, environment);
@@ -105,7 +114,8 @@ int main_status(int argc, char** argv) {
                                   ? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
                                   : path->second,
                               signals.token()};
-  const CommandResult result = run(std::get<Command>(parsed), invocation);
+  CommandResult result = run(std::get<Command>(parsed), invocation);
+  if (result) result = flush_results();
   if (result) return 0;
   const Failure& failed = result.error();
   if (failed.silent) return failed.exit_code;

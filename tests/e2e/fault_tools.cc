@@ -131,7 +131,15 @@ void SmallDisk::fill(const std::string& name, uint64_t left) const {
   const uint64_t free = st.f_bavail * st.f_frsize;
   ASSERT_GT(free, left);
   const Fd file(::open((directory_ + "/" + name).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-  ASSERT_EQ(::posix_fallocate(file.get(), 0, static_cast<off_t>(free - left)), 0);
+  // What the file system needs for the file itself is not there for its bytes.
+  off_t size = 0;
+  for (uint64_t chunk = free - left; chunk >= 4096;) {
+    if (::posix_fallocate(file.get(), size, static_cast<off_t>(chunk)) == 0)
+      size += static_cast<off_t>(chunk);
+    else
+      chunk /= 2;
+    chunk = std::min<uint64_t>(chunk, free - left - static_cast<uint64_t>(size));
+  }
 }
 
 std::optional<RunningProcess> RunningProcess::start(const std::vector<std::string>& argv,

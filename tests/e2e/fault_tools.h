@@ -37,7 +37,10 @@ class SmallDisk {
   static std::optional<SmallDisk> mount(Kind kind, const std::string& directory, uint64_t bytes,
                                         std::string& why);
   SmallDisk(SmallDisk&& other) noexcept : directory_(std::exchange(other.directory_, {})) {}
-  SmallDisk& operator=(SmallDisk&&) = delete;
+  SmallDisk& operator=(SmallDisk&& other) noexcept {
+    std::swap(directory_, other.directory_);
+    return *this;
+  }
   ~SmallDisk();
   const std::string& path() const { return directory_; }
   /// Takes all but `left` bytes of what is free with a file of this name.
