@@ -4,6 +4,7 @@
 
 #include <ctime>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "base/fs.h"
@@ -72,6 +73,10 @@ with tarfile.open(sys.argv[1]) as tar:
         print("\t".join([kind, m.name, "%04o" % m.mode, "%d:%d" % (m.uid, m.gid), str(int(m.mtime)), rest, xattrs]))
 )";
 
+// Always there, or told elsewhere, or this machine's.
+const std::set<std::string> kNotTold = {"architecture", "config", "created",
+                                        "history",      "os",     "rootfs"};
+
 using Files = std::map<std::string, std::string>;  // path -> line
 
 void remove_below(Files& files, const std::string& path) {
@@ -119,7 +124,7 @@ std::string describe_files(const Archive& image, const std::string& base_diff_id
 std::string describe_config(const Json& config) {
   std::string out;
   for (const auto& [key, value] : config.members()) {
-    if (key == "created" || key == "history" || key == "rootfs" || key == "config") continue;
+    if (kNotTold.contains(key)) continue;
     out += key + ": " + value.dump() + "\n";
   }
   for (const auto& [key, value] : config["config"].members())
