@@ -89,19 +89,19 @@ class CommandConverter {
     }
     Json health = Json::object();
     health.set("Test", Json::array_of(test));
-    std::string text = "HEALTHCHECK {Test:" + go_list(test);
+    std::string text = "HEALTHCHECK &{" + go_quoted_list(test);
     const std::pair<const char*, std::chrono::nanoseconds> durations[] = {
         {"Interval", check.interval},
         {"Timeout", check.timeout},
         {"StartPeriod", check.start_period},
         {"StartInterval", check.start_interval}};
     for (const auto& [name, duration] : durations) {
-      text += std::string(" ") + name + ":" + go_duration(duration);
+      text += " " + quote(go_duration(duration));
       if (duration.count() != 0) health.set(name, static_cast<int64_t>(duration.count()));
     }
     if (check.retries != 0) health.set("Retries", check.retries);
     stage_.config.set("Healthcheck", std::move(health));
-    return history(text + " Retries:" + std::to_string(check.retries) + "}");
+    return history(text + " " + go_quoted_rune(check.retries) + "}");
   }
 
   Status operator()(const dockerfile::Expose& expose) {

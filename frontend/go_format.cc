@@ -20,6 +20,16 @@ std::string decimal(int64_t value, int digits) {
   return text;
 }
 
+std::string encoded(uint32_t code) {
+  const auto tail = [code](unsigned shift) {
+    return static_cast<char>(0x80U | ((code >> shift) & 0x3FU));
+  };
+  if (code < 0x80) return {static_cast<char>(code)};
+  if (code < 0x800) return {static_cast<char>(0xC0U | (code >> 6U)), tail(0)};
+  if (code < 0x10000) return {static_cast<char>(0xE0U | (code >> 12U)), tail(6), tail(0)};
+  return {static_cast<char>(0xF0U | (code >> 18U)), tail(12), tail(6), tail(0)};
+}
+
 }  // namespace
 
 std::string go_list(const std::vector<std::string>& values) {
@@ -30,6 +40,17 @@ std::string go_quoted_list(const std::vector<std::string>& values) {
   std::vector<std::string> quoted;
   for (const std::string& value : values) quoted.push_back(quote(value));
   return go_list(quoted);
+}
+
+std::string go_quoted_rune(int value) {
+  constexpr int kLast = 0x10FFFF;
+  const bool surrogate = value >= 0xD800 && value < 0xE000;
+  const int code = value < 0 || value > kLast || surrogate ? 0xFFFD : value;
+  if (code == '\'') return "'\\''";
+  if (code == '"') return "'\"'";
+  std::string text = quote(encoded(static_cast<uint32_t>(code)));
+  text.front() = text.back() = '\'';
+  return text;
 }
 
 std::string go_duration(std::chrono::nanoseconds duration) {

@@ -7,7 +7,9 @@
 #include "frontend/parser.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -107,7 +109,13 @@ Status read_into(const FrontendRequest& request, SourceText& out) {
   out.linter.read_comments(typed.instructions);
   lint::check_file(parsed.ast, typed.instructions, out.linter);
   std::vector<Error> errors = std::move(parsed.errors);
-  errors.insert(errors.end(), typed.errors.begin(), typed.errors.end());
+  // What could not be read has no meaning to complain about.
+  std::set<int> unread;
+  for (const Error& error : errors) unread.insert(error.where() ? error.where()->first_line : 0);
+  std::copy_if(typed.errors.begin(), typed.errors.end(), std::back_inserter(errors),
+               [&unread](const Error& error) {
+                 return !error.where() || !unread.contains(error.where()->first_line);
+               });
   out.instructions = std::move(typed.instructions);
   out.escape = parsed.ast.escape;
   return check_errors(std::move(errors));

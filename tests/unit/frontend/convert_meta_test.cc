@@ -52,8 +52,7 @@ TEST(ConvertMetaTest, WritesHealthchecks) {
   EXPECT_EQ(c.config()["Healthcheck"].dump(),
             R"({"Test":["CMD-SHELL","curl x"],"Interval":90000000000,"Retries":3})");
   EXPECT_EQ(c.history().back(),
-            "HEALTHCHECK {Test:[CMD-SHELL curl x] Interval:1m30s Timeout:0s StartPeriod:0s "
-            "StartInterval:0s Retries:3}");
+            R"(HEALTHCHECK &{["CMD-SHELL" "curl x"] "1m30s" "0s" "0s" "0s" '\x03'})");
   const Converted none("FROM alpine\nHEALTHCHECK NONE\n");
   EXPECT_EQ(none.config()["Healthcheck"].dump(), R"({"Test":["NONE"]})");
 }
