@@ -130,7 +130,12 @@ std::string closest_match(std::string_view word, std::span<const std::string> ca
     const size_t longer = std::max(candidate.size(), word.size());
     if (longer - std::min(candidate.size(), word.size()) > kMaxDistance) continue;
     const size_t distance = levenshtein(word, candidate);
-    if (distance >= best_distance) continue;
+    if (distance > best_distance) continue;
+    // Of equally close ones, what begins alike: RNU is RUN rather than ENV.
+    if (distance == best_distance &&
+        (best == nullptr || best->starts_with(word.substr(0, 1)) ||
+         !candidate.starts_with(word.substr(0, 1))))
+      continue;
     best = &candidate;
     best_distance = distance;
   }

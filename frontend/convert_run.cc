@@ -42,6 +42,13 @@ Root cache_directory(Conversion& c, const Root& from, const dockerfile::RunMount
                     internal_meta("setting cache mount permissions"));
 }
 
+/// What covers the root file system would hide it all.
+Status check_target(const Stage& stage, const dockerfile::RunMount& mount) {
+  const bool file = mount.type == llb::MountType::kSecret || mount.type == llb::MountType::kSsh;
+  if ((file && mount.target.empty()) || absolute_target(stage, mount.target) != "/") return {};
+  return fail(Code::kInvalidArgument, "invalid mount target \"/\"");
+}
+
 Result<Root> mount_root(Conversion& c, const Stage& stage, const dockerfile::RunMount& mount,
                         const Stage* source) {
   if (source != nullptr) {
@@ -71,9 +78,6 @@ Status add_tree(Conversion& c, const Stage& stage, const dockerfile::RunMount& m
   llb::ExecMount out;
   out.type = mount.type;
   out.dest = absolute_target(stage, mount.target);
-  if (out.dest == "/") {
-    return fail(Code::kInvalidArgument, "invalid mount target \"" + out.dest + "\"");
-  }
   KILN_TRY_ASSIGN(Root root, mount_root(c, stage, mount, source));
   out.read_only = mount.read_only;
   const std::string selector = join_path("/", mount.source);
@@ -136,6 +140,7 @@ Status add_mounts(Conversion& c, Stage& stage, const Command& command, const doc
   for (size_t i = 0; i < run.mounts.size(); ++i) {
     KILN_TRY_ASSIGN(const dockerfile::RunMount mount,
                     dockerfile::parse_mount(run.mounts[i], expander));
+    KILN_TRY(check_target(stage, mount));
     note_secret(stage, command, mount);
     switch (mount.type) {
       case llb::MountType::kBind:

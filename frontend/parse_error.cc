@@ -16,7 +16,7 @@ Error combine_errors(const std::vector<Error>& errors) {
   const Error& first = errors.front();
   if (errors.size() == 1) return first;
   std::string message = first.message();
-  for (size_t i = 1; i < errors.size(); ++i) message += "; " + errors[i].message();
+  for (size_t i = 1; i < errors.size(); ++i) message += "\n" + errors[i].message();
   Error combined(first.code(), message);
   if (first.where()) combined = combined.at(*first.where());
   return first.advice().empty() ? combined : combined.hint(first.advice());
