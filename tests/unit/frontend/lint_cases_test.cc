@@ -106,6 +106,58 @@ TEST_P(LintCaseTest, HasAPageAndIsInTheIndex) {
             std::string::npos);
 }
 
+/// Any image there is, for linux/amd64.
+class EveryImage : public frontend::ImageConfigResolver {
+ public:
+  Result<frontend::ResolvedImage> resolve(const std::string& reference, const Platform&,
+                                          frontend::ResolveMode, std::stop_token) override {
+    frontend::FakeImages images;
+    images.add_config(reference, R"({"Env":["PATH=/bin"]})");
+    return images.resolve(reference, {}, {}, {});
+  }
+};
+
+/// The lines of the first code block below a heading.
+std::string example(const std::string& page, const std::string& heading) {
+  const std::string fence = "```dockerfile\n";
+  const size_t start = page.find(fence, page.find("## " + heading + "\n")) + fence.size();
+  std::string text = page.substr(start, page.find("```", start) - start);
+  const bool complete =
+      text.find("FROM ") != std::string::npos || text.find("# check=") != std::string::npos;
+  return complete ? text + "\nFROM scratch\n" : "FROM alpine\n" + text;
+}
+
+bool finds(const std::string& dockerfile, Rule rule) {
+  frontend::FrontendRequest request;
+  request.dockerfile = dockerfile;
+  request.build_platform = Platform{"linux", "amd64", ""};
+  // What the examples about the world outside take for granted.
+  request.platform =
+      Platform{"linux", rule == Rule::kInvalidBaseImagePlatform ? "arm64" : "amd64", ""};
+  if (dockerfile.find("VERSOIN") != std::string::npos) request.build_args = {{"VERSOIN", "2"}};
+  const size_t ignored = dockerfile.find("holds: ");
+  if (ignored != std::string::npos) {
+    const size_t end = dockerfile.find('\n', ignored);
+    request.context.exclude_patterns = {dockerfile.substr(ignored + 7, end - ignored - 7)};
+  }
+  if (rule == Rule::kInvalidDefinitionDescription) {
+    request.build_args = {{"BUILDKIT_DOCKERFILE_CHECK", "experimental=all"}};
+  }
+  EveryImage images;
+  const CheckResult result = check_dockerfile(request, images, {});
+  std::vector<Finding> all = result.findings;
+  all.insert(all.end(), result.advice.begin(), result.advice.end());
+  return std::any_of(all.begin(), all.end(),
+                     [rule](const Finding& finding) { return finding.rule == rule; });
+}
+
+TEST_P(LintCaseTest, HasAPageWhoseExamplesAreWhatTheySay) {
+  const std::string page =
+      read(fs::path(KILN_SOURCE_DIR) / "docs/rules" / (std::string(GetParam().page) + ".md"));
+  EXPECT_TRUE(finds(example(page, "Bad"), GetParam().rule)) << example(page, "Bad");
+  EXPECT_FALSE(finds(example(page, "Good"), GetParam().rule)) << example(page, "Good");
+}
+
 INSTANTIATE_TEST_SUITE_P(Rules, LintCaseTest,
                          testing::ValuesIn(all_rules().begin(), all_rules().end()),
                          [](const auto& test) { return std::string(test.param.name); });
