@@ -17,6 +17,9 @@ constexpr size_t kShownNames = 5;
 std::string names_near(const TreeView& source, const RelPath& path) {
   // What lies on the disk, not what the view shows: a context is narrowed to the very paths that
   // were asked for. What an ignore rule hides stays hidden.
+  const auto above = source.root().stat(path.parent(), FollowLast::kNo);
+  if (above && *above && !S_ISDIR((*above)->st_mode))
+    return quote(path.parent().absolute()) + " is not a directory";
   const auto directory = source.root().open(path.parent(), O_RDONLY | O_DIRECTORY);
   if (!directory) return {};
   const auto listed = list_dir(directory->get());
@@ -40,11 +43,12 @@ Error not_found(const TreeView& source, const RelPath& named, const RelPath& rea
   if (!rule.empty()) return error.hint("it is excluded by the rule " + rule);
   // Names are helpful only beside the first component that is missing.
   RelPath missing = reached;
-  for (RelPath up = reached.parent(); !missing.is_root(); missing = up, up = up.parent()) {
-    const auto st = source.stat(up);
-    if (!st || *st) break;
-  }
-  const std::string near = names_near(source, missing);
+  for (RelPath up = reached.parent(); !missing.is_root(); missing = up, up = up.parent())
+    if (source.root().open(up, O_PATH | O_NOFOLLOW)) break;
+  std::string near = names_near(source, missing);
+  if (reached != named)
+    near = quote(named.absolute()) + " leads to " + quote(reached.absolute()) +
+           (near.empty() ? "" : "; ") + near;
   return near.empty() ? error : error.hint(near);
 }
 
