@@ -124,7 +124,8 @@ Status StageSet::check_cycles() const {
     const Stage* found = find_cycle(*stage, marks);
     if (found == nullptr) continue;
     return tl::unexpected(
-        Error(Code::kInvalidArgument, "circular dependency detected on stage: " + found->label)
+        Error(Code::kInvalidArgument, "circular dependency detected on stage: " +
+                                          (found->name.empty() ? found->label : found->name))
             .at(found->where)
             .hint("a stage can copy only from stages that do not need it"));
   }
