@@ -10,6 +10,7 @@
 #include "snapshotter/copy_tree.h"
 #include "snapshotter/mount.h"
 #include "solver/ops/directory_view.h"
+#include "solver/ops/ssh_forward.h"
 
 namespace kiln {
 namespace {
@@ -31,6 +32,7 @@ struct ExecMounts::Held {
   std::optional<TempDir> secret_directory;
   std::optional<MountPoint> secret_mount;
   int secrets = 0;
+  std::vector<std::unique_ptr<SshForward>> agents;  // their sockets lie in secret_mount
 };
 
 ExecMounts::ExecMounts(const OpsEnvironment& environment, CacheMounts& caches,
@@ -219,8 +221,13 @@ Status ExecMounts::add_ssh(const llb::ExecMount& mount) {
     return tl::unexpected(Error(Code::kNotFound, "no SSH agent is given as " + quote(id))
                               .hint("give one with --ssh " + id));
   }
+  KILN_TRY_ASSIGN(const std::string directory, secret_directory());
+  const std::string path = directory + "/" + std::to_string(held_->secrets++);
+  const SocketAccess access{mount.ssh->uid, mount.ssh->gid, mount.ssh->mode};
+  KILN_TRY_ASSIGN(auto agent, SshForward::start(path, socket->second, access));
+  held_->agents.push_back(std::move(agent));
   SandboxMount bind;
-  bind.source = socket->second;
+  bind.source = path;
   bind.target = clean_path(mount.dest);
   mounts_.push_back(std::move(bind));
   return {};
