@@ -123,6 +123,10 @@ tl::unexpected<Error> bad_size(std::string_view text) {
 }  // namespace
 
 std::string closest_match(std::string_view word, std::span<const std::string> candidates) {
+  if (word.empty()) return {};
+  const auto alike = [word](const std::string& candidate) {
+    return !candidate.empty() && lower(candidate.front()) == lower(word.front());
+  };
   const std::string* best = nullptr;
   size_t best_distance = kMaxDistance + 1;
   for (const std::string& candidate : candidates) {
@@ -132,9 +136,7 @@ std::string closest_match(std::string_view word, std::span<const std::string> ca
     const size_t distance = levenshtein(word, candidate);
     if (distance > best_distance) continue;
     // Of equally close ones, what begins alike: RNU is RUN rather than ENV.
-    if (distance == best_distance &&
-        (best == nullptr || best->starts_with(word.substr(0, 1)) ||
-         !candidate.starts_with(word.substr(0, 1))))
+    if (distance == best_distance && (best == nullptr || alike(*best) || !alike(candidate)))
       continue;
     best = &candidate;
     best_distance = distance;

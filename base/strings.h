@@ -12,7 +12,7 @@
 namespace kiln {
 
 /// The candidate with the smallest Levenshtein distance to `word` (case-insensitive) if that is <
-/// 3; "" if there is none or if `word` is itself a candidate. Ties: the first.
+/// 3; "" if there is none or if `word` is "" or a candidate. Ties: what begins alike, the first.
 std::string closest_match(std::string_view word, std::span<const std::string> candidates);
 /// " (did you mean X?)" or "".
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);

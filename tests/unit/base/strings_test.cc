@@ -30,6 +30,15 @@ TEST(StringsTest, ClosestMatchTakesTheFirstOfEquals) {
   EXPECT_EQ(closest_match("bat", Strings{"cat", "hat"}), "cat");
 }
 
+TEST(StringsTest, ClosestMatchPrefersWhatBeginsAlike) {
+  EXPECT_EQ(closest_match("RNU", Strings{"env", "run"}), "run");
+  EXPECT_EQ(closest_match("RNU", Strings{"run", "env"}), "run");
+}
+
+TEST(StringsTest, NothingIsCloseToAnEmptyWord) {
+  EXPECT_EQ(closest_match("", Strings{"io", "run"}), "");
+}
+
 TEST(StringsTest, DidYouMeanIsReadyToAppend) {
   EXPECT_EQ(did_you_mean("coyp", Strings{"copy"}), " (did you mean copy?)");
   EXPECT_EQ(did_you_mean("zzzzz", Strings{"copy"}), "");
