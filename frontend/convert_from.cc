@@ -247,8 +247,9 @@ Status collect_stages(Conversion& c, const std::vector<TypedInstruction>& instru
     count_steps(declared);
     for (Command& command : declared.commands) KILN_TRY(c.stages.link(declared, command));
   }
+  KILN_TRY(c.stages.check_cycles());  // names the stage by its label
   if (c.stages.all().size() == 1) c.stages.all().front()->label = "";
-  return c.stages.check_cycles();
+  return {};
 }
 
 Status resolve_base(Conversion& c, Stage& stage) {
