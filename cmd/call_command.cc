@@ -197,13 +197,13 @@ CommandResult run_call(const BuildOptions& options, const Invocation& invocation
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
                       Engine::open(options.global, Need::kStores, invocation.search_path));
   KILN_CMD_TRY_ASSIGN(const BuildInputs inputs,
-                      read_build_inputs(options, {engine->scratch(), ""}));
+                      read_build_inputs(options, {engine->layout().run(), ""}));
   Result<frontend::FrontendRequest> request = make_request(options, inputs, invocation.environment);
   if (!request) return usage_failure(request.error());
   const ImageSources images = image_sources(*engine, inputs.layouts, invocation.environment);
   const std::unique_ptr<Renderer> display = pull_display(options);
   ConfigResolver resolver(images, *display);
-  const CommandResult result = answer({options, invocation, inputs, *request, resolver}, *call);
+  CommandResult result = answer({options, invocation, inputs, *request, resolver}, *call);
   display->finish(result.has_value());
   return result;
 }

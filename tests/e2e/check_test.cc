@@ -36,6 +36,12 @@ TEST_F(CheckTest, ACleanFilePasses) {
   EXPECT_EQ(checked.out, "Check complete, no warnings found.\n");
 }
 
+TEST_F(CheckTest, TheDockerfileMayComeFromStandardInput) {
+  const Output checked = kiln({"build", "--check", "-"}, "FROM base as x\n");
+  EXPECT_EQ(checked.exit_code, 1);
+  EXPECT_THAT(checked.out, HasSubstr("WARNING: FromAsCasing"));
+}
+
 TEST_F(CheckTest, AnErrorIsToldAfterTheFindings) {
   const std::string broken =
       context("broken", {{"Dockerfile", "FROM base as x\nCOPY --from=y / /\nFROM base AS y\n"}});
