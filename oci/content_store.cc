@@ -10,8 +10,8 @@ Result<std::string> read_blob(ContentStore& store, const Digest& blob, uint64_t 
 
 Result<Digest> write_blob(ContentStore& store, const Lease& lease, std::string_view bytes) {
   const Digest digest = Digest::of(bytes);
-  KILN_TRY_ASSIGN(const auto size, store.size(digest));
-  if (size == bytes.size()) {
+  // Reading what is there is cheaper than syncing it anew, and meets damage.
+  if (read_blob(store, digest, bytes.size())) {
     KILN_TRY_ASSIGN(const bool kept, store.touch(digest, lease));
     if (kept) return digest;
   }

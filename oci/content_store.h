@@ -34,8 +34,11 @@ class ContentStore {
   /// kNotFound. Verified at end of stream: the read that would return 0 returns kDataLoss instead
   /// if the bytes do not match, and the blob is quarantined (moved aside, absent from then on).
   virtual Result<std::unique_ptr<Source>> open(const Digest& blob) = 0;
-  /// Where an unverified read may be enough (zero-copy export); kNotFound.
+  /// Not verified: for blobs that are is_known(); kNotFound.
   virtual Result<Fd> open_fd(const Digest& blob) = 0;
+  /// True: this process has written the blob or read it to its end, so reading it again need not
+  /// verify it.
+  virtual bool is_known(const Digest& /*blob*/) { return false; }
   virtual Result<std::unique_ptr<BlobWriter>> writer(const Lease& lease) = 0;
   /// Keeps `blob` for `lease`; false: absent.
   virtual Result<bool> touch(const Digest& blob, const Lease& lease) = 0;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/guarded.h"
 #include "oci/blob_files.h"
 
 namespace kiln::oci {
@@ -53,10 +54,18 @@ Result<bool> is_stamped(Database& database, const Digest& blob, uint64_t sequenc
   return row && static_cast<uint64_t>(query.integer(0)) >= sequence;
 }
 
+// Blobs whose bytes this process has seen to be right.
+using KnownBlobs = Guarded<std::unordered_set<Digest>>;
+
 class Writer : public BlobWriter {
  public:
-  Writer(Database& database, const BlobFiles& files, IngestFile file, uint64_t sequence)
-      : database_(database), files_(files), file_(std::move(file)), sequence_(sequence) {}
+  Writer(Database& database, const BlobFiles& files, KnownBlobs& known, IngestFile file,
+         uint64_t sequence)
+      : database_(database),
+        files_(files),
+        known_(known),
+        file_(std::move(file)),
+        sequence_(sequence) {}
 
   Status write(std::span<const std::byte> data) override {
     KILN_CHECK(!committed_);
@@ -75,13 +84,23 @@ class Writer : public BlobWriter {
                   "expected " + expected->to_string() + ", got " + result.digest.to_string());
     }
     KILN_TRY(publish(result));
+    known_.lock()->insert(result.digest);
     return result;
   }
 
  private:
-  Result<bool> is_there(const Committed& blob) const {
+  // A file of that name with other bytes is replaced. Reading a document is cheaper than syncing
+  // another; for a layer it is the other way round.
+  Result<bool> is_there(const Committed& blob) {
     KILN_TRY_ASSIGN(const auto size, files_.size(blob.digest));
-    return size == blob.size;
+    if (size != blob.size) return false;
+    if (known_.lock()->contains(blob.digest)) return true;
+    if (blob.size > kDocumentBytes) return false;
+    KILN_TRY_ASSIGN(Fd fd, files_.open_blob(blob.digest));
+    if (!fd.valid()) return false;
+    FdSource source(std::move(fd), blob.digest.to_string());
+    KILN_TRY_ASSIGN(const std::string bytes, read_all(source, kDocumentBytes, "blob"));
+    return Digest::of(bytes) == blob.digest;
   }
 
   Status publish(const Committed& blob) {
@@ -98,8 +117,10 @@ class Writer : public BlobWriter {
     });
   }
 
+  static constexpr uint64_t kDocumentBytes = 1U << 20U;
   Database& database_;
   const BlobFiles& files_;
+  KnownBlobs& known_;
   IngestFile file_;
   uint64_t sequence_;
   Hasher hasher_;
@@ -111,8 +132,11 @@ class Writer : public BlobWriter {
 class VerifyingSource : public Source {
  public:
   using Quarantine = std::function<Status()>;
-  VerifyingSource(Fd fd, const Digest& blob, Quarantine quarantine)
-      : from_(std::move(fd), blob.to_string()), blob_(blob), quarantine_(std::move(quarantine)) {}
+  VerifyingSource(Fd fd, const Digest& blob, KnownBlobs& known, Quarantine quarantine)
+      : from_(std::move(fd), blob.to_string()),
+        blob_(blob),
+        known_(known),
+        quarantine_(std::move(quarantine)) {}
 
   Result<size_t> read(std::span<std::byte> buffer) override {
     if (verified_ || buffer.empty()) return size_t{0};
@@ -123,6 +147,7 @@ class VerifyingSource : public Source {
     }
     if (hasher_.finish() != blob_) return corrupt();
     verified_ = true;
+    known_.lock()->insert(blob_);
     return size_t{0};
   }
 
@@ -138,6 +163,7 @@ class VerifyingSource : public Source {
 
   FdSource from_;
   Digest blob_;
+  KnownBlobs& known_;
   Quarantine quarantine_;
   Hasher hasher_;
   bool verified_ = false;
@@ -146,7 +172,9 @@ class VerifyingSource : public Source {
 }  // namespace
 
 struct LocalContentStore::State {
+  explicit State(BlobFiles opened) : files(std::move(opened)) {}
   BlobFiles files;
+  KnownBlobs known;
 };
 
 LocalContentStore::LocalContentStore(Database& database, Leases& leases, std::string directory)
@@ -160,7 +188,7 @@ Result<std::unique_ptr<LocalContentStore>> LocalContentStore::open(Database& dat
   std::unique_ptr<LocalContentStore> store(
       new LocalContentStore(database, leases, std::move(directory)));
   KILN_TRY_ASSIGN(auto files, BlobFiles::open(store->directory_));
-  store->state_ = std::make_unique<State>(State{std::move(files)});
+  store->state_ = std::make_unique<State>(std::move(files));
   KILN_TRY_ASSIGN(const bool marked, exists(store->directory_ + "/oci-layout"));
   if (!marked) {
     KILN_TRY_ASSIGN(auto layout, AtomicFile::create(store->directory_ + "/oci-layout"));
@@ -180,20 +208,26 @@ Result<Fd> LocalContentStore::open_fd(const Digest& blob) {
   return fd;
 }
 
+bool LocalContentStore::is_known(const Digest& blob) {
+  return state_->known.lock()->contains(blob);
+}
+
 Result<std::unique_ptr<Source>> LocalContentStore::open(const Digest& blob) {
   KILN_TRY_ASSIGN(Fd fd, open_fd(blob));
   const auto quarantine = [this, blob] {
+    state_->known.lock()->erase(blob);
     return database_.write([&]() -> Status {
       KILN_TRY(state_->files.quarantine(blob));
       return delete_row(database_, blob);
     });
   };
-  return std::make_unique<VerifyingSource>(std::move(fd), blob, quarantine);
+  return std::make_unique<VerifyingSource>(std::move(fd), blob, state_->known, quarantine);
 }
 
 Result<std::unique_ptr<BlobWriter>> LocalContentStore::writer(const Lease& lease) {
   KILN_TRY_ASSIGN(auto file, state_->files.ingest());
-  return std::make_unique<Writer>(database_, state_->files, std::move(file), lease.sequence());
+  return std::make_unique<Writer>(database_, state_->files, state_->known, std::move(file),
+                                  lease.sequence());
 }
 
 Result<bool> LocalContentStore::touch(const Digest& blob, const Lease& lease) {

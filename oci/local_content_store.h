@@ -23,6 +23,7 @@ class LocalContentStore : public ContentStore {
   Result<std::optional<uint64_t>> size(const Digest& blob) override;
   Result<std::unique_ptr<Source>> open(const Digest& blob) override;
   Result<Fd> open_fd(const Digest& blob) override;
+  bool is_known(const Digest& blob) override;
   Result<std::unique_ptr<BlobWriter>> writer(const Lease& lease) override;
   Result<bool> touch(const Digest& blob, const Lease& lease) override;
   Result<uint64_t> remove_unreferenced(const std::vector<Digest>& keep,

@@ -79,6 +79,12 @@ TEST_P(ContentStoreContract, CommittingWhatIsThereSucceeds) {
   EXPECT_EQ(writer->commit(first).value().digest, first);
 }
 
+TEST_P(ContentStoreContract, WhatThisProcessWroteOrReadToItsEndIsKnown) {
+  const Digest blob = write_blob(store_, *lease_, "x").value();
+  EXPECT_TRUE(store_.is_known(blob));
+  EXPECT_FALSE(store_.is_known(Digest::of("absent")));
+}
+
 TEST_P(ContentStoreContract, TheEmptyBlobIsABlob) {
   const Digest empty = write_blob(store_, *lease_, "").value();
   EXPECT_EQ(store_.size(empty).value(), 0U);

@@ -93,6 +93,28 @@ TEST_F(LayoutTest, AnOciTarIsDeterministicAndSorted) {
   EXPECT_EQ(names.back(), "oci-layout");
 }
 
+TEST_F(LayoutTest, DamageIsMetWhereItWouldBeExportedAllOfItAtOnce) {
+  const NamedImage a = image(from_, "a", {kApp});
+  const auto blobs = reachable_blobs(*from_.content, a.descriptor).value();
+  for (const Digest& blob : blobs) {
+    if (blob == a.descriptor.digest) continue;  // read anyway, to find the others
+    const uint64_t size = from_.content->size(blob).value().value();
+    ASSERT_TRUE(write_file(from_.blob_path(blob), std::string(size, 'x')));
+  }
+  from_.content =
+      LocalContentStore::open(*from_.database, *from_.leases, from_.root.path() + "/content")
+          .value();
+  StringSink sink;
+  const Status written = write_oci_tar(*from_.content, {&a, 1}, sink, {});
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code(), Code::kDataLoss);
+  for (const Digest& blob : blobs)
+    EXPECT_EQ(from_.content->size(blob).value().has_value(), blob == a.descriptor.digest);
+  const Status placed =
+      write_oci_directory(*from_.content, {&a, 1}, to_.root.path() + "/layout", {});
+  EXPECT_FALSE(placed);
+}
+
 TEST_F(LayoutTest, ADockerTarReadsBackAsItselfAndAsDocker) {
   const NamedImage a = image(from_, "a", {kApp});
   const std::string tar = docker_tar(from_, {a});

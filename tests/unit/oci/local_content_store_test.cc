@@ -59,6 +59,27 @@ TEST_F(LocalContentStoreTest, ATruncatedBlobIsReplacedWhenItIsCommittedAgain) {
   EXPECT_EQ(read_blob(*f_.content, blob, 10).value(), "good");
 }
 
+TEST_F(LocalContentStoreTest, ABlobWithOtherBytesIsReplacedWhenItIsCommittedAgain) {
+  for (const size_t size : {size_t{100}, size_t{2} << 20U}) {
+    const std::string good(size, 'g');
+    const Digest blob = write_blob(*f_.content, *f_.lease, good).value();
+    ASSERT_TRUE(write_file(f_.blob_path(blob), std::string(size, 'e')));
+    reopen();
+    const auto writer = f_.content->writer(*f_.lease).value();
+    ASSERT_TRUE(writer->write(as_bytes(good)));
+    ASSERT_TRUE(writer->commit(blob));
+    EXPECT_EQ(read_blob(*f_.content, blob, size).value(), good);
+  }
+}
+
+TEST_F(LocalContentStoreTest, AnotherProcessesBlobIsKnownOnceItWasReadToItsEnd) {
+  const Digest blob = write_blob(*f_.content, *f_.lease, "x").value();
+  reopen();
+  EXPECT_FALSE(f_.content->is_known(blob));
+  EXPECT_EQ(read_blob(*f_.content, blob, 10).value(), "x");
+  EXPECT_TRUE(f_.content->is_known(blob));
+}
+
 TEST_F(LocalContentStoreTest, AFileWithoutARowIsAdoptedWhenItIsAskedFor) {
   const Digest blob = Digest::of("orphan");
   ASSERT_TRUE(write_file(f_.blob_path(blob), "orphan"));
