@@ -49,8 +49,16 @@ bool is_disk_full(sqlite3* db, int rc) {
   return system_error == ENOSPC || system_error == EDQUOT;
 }
 
+Error damage_error(const std::string& path, std::string_view what) {
+  return Error(Code::kDataLoss, "\"" + path + "\" is damaged: " + std::string(what))
+      .hint("remove " + path + ", " + path + "-wal and " + path +
+            "-shm: images must then be built or loaded again, their data is found again");
+}
+
 Error sqlite_error(sqlite3* db, int rc, std::string_view what) {
   const std::string detail = db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
+  if (code_of(rc) == Code::kDataLoss && db != nullptr)
+    return damage_error(sqlite3_db_filename(db, "main"), detail);
   const bool full = is_disk_full(db, rc);
   Error error(full ? Code::kResourceExhausted : code_of(rc),
               std::string(what) + ": " + detail + (full ? " (no space left on device)" : ""));
@@ -276,13 +284,18 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
   auto state = std::make_unique<State>();
   state->path = path;
   const auto wrap = [&](const Error& error) {
-    return tl::unexpected(error.wrap("open \"" + path + "\""));
+    return tl::unexpected(error.code() == Code::kDataLoss ? error
+                                                          : error.wrap("open \"" + path + "\""));
   };
   auto connection = connect(path);
   if (!connection) return wrap(connection.error());
   if (Status wal = enter_wal(**connection); !wal) return wrap(wal.error());
   state->pool.lock()->idle.push_back(*std::move(connection));
   return std::unique_ptr<Database>(new Database(std::move(state)));
+}
+
+tl::unexpected<Error> Database::damaged(std::string_view what) const {
+  return tl::unexpected(damage_error(state_->path, what));
 }
 
 Result<Statement> Database::prepare(std::string_view sql) {

@@ -61,6 +61,8 @@ class Database {
   /// the outer one.
   Status write(const std::function<Status()>& body);
   Status execute(std::string_view sql);
+  /// kDataLoss for rows that make no sense: names the file and says what to do about it.
+  tl::unexpected<Error> damaged(std::string_view what) const;
   /// Number of rows the last statement on this thread changed.
   int64_t changes() const;
 

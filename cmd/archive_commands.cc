@@ -128,7 +128,7 @@ CommandResult run_import(const ImportOptions& options, const Invocation& invocat
                                                              : Platform::parse(options.platform);
   if (!platform) return usage_failure(platform.error());
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
-                      Engine::open(options.global, Need::kStores, invocation.search_path));
+                      open_engine(options.global, Need::kStores, invocation));
   const Result<Digest> config = import_image(*engine, options, name, *platform, invocation.stop);
   if (!config) return failure(config.error().wrap("import " + quote(options.file)));
   (void)std::printf("%s\n",
@@ -141,7 +141,7 @@ CommandResult run_save(const SaveOptions& options, const Invocation& invocation)
     return usage_failure(Error(Code::kInvalidArgument, "refusing to write an archive to a terminal")
                              .hint("use -o FILE or redirect"));
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
-                      Engine::open(options.global, Need::kStores, invocation.search_path));
+                      open_engine(options.global, Need::kStores, invocation));
   std::vector<oci::NamedImage> images;
   for (const std::string& text : options.references) {
     KILN_CMD_TRY_ASSIGN(const oci::StoredImage image, find_image(*engine, text));
@@ -164,7 +164,7 @@ CommandResult run_save(const SaveOptions& options, const Invocation& invocation)
 
 CommandResult run_load(const LoadOptions& options, const Invocation& invocation) {
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
-                      Engine::open(options.global, Need::kStores, invocation.search_path));
+                      open_engine(options.global, Need::kStores, invocation));
   KILN_CMD_TRY_ASSIGN(std::unique_ptr<Source> input, open_input(options.input));
   KILN_CMD_TRY_ASSIGN(
       const std::vector<oci::NamedImage> images,

@@ -39,8 +39,7 @@ class Build {
     Result<OutputPlan> outputs = plan_outputs(options_);
     if (!outputs) return usage_failure(outputs.error());
     outputs_ = *std::move(outputs);
-    KILN_CMD_TRY_ASSIGN(engine_,
-                        Engine::open(options_.global, Need::kBuild, invocation_.search_path));
+    KILN_CMD_TRY_ASSIGN(engine_, open_engine(options_.global, Need::kBuild, invocation_));
     if (CommandResult read = read_inputs(); !read) return read;
     start_display();
     const Result<ExportReport> report = build();

@@ -195,7 +195,7 @@ CommandResult run_call(const BuildOptions& options, const Invocation& invocation
     return usage_failure(
         Error(Code::kInvalidArgument, "--check and --call need a Dockerfile, not --llb"));
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
-                      Engine::open(options.global, Need::kStores, invocation.search_path));
+                      open_engine(options.global, Need::kStores, invocation));
   KILN_CMD_TRY_ASSIGN(const BuildInputs inputs,
                       read_build_inputs(options, {engine->layout().run(), ""}));
   Result<frontend::FrontendRequest> request = make_request(options, inputs, invocation.environment);

@@ -44,6 +44,17 @@ CommandResult run_prune(const PruneOptions& options, const Invocation& invocatio
 tl::unexpected<Failure> usage_failure(const Error& error);
 /// The exit status follows the error's code.
 tl::unexpected<Failure> failure(const Error& error);
+inline tl::unexpected<Failure> failure(const Failure& known) {
+  return tl::unexpected(known);
+}
+
+/// Engine::open. What is wrong with a root is not the build's fault: exit status 3, or 2 if an
+/// option is.
+tl::expected<std::unique_ptr<Engine>, Failure> open_engine(const GlobalOptions& options, Need need,
+                                                           const Invocation& invocation);
+/// Engine::open_to_free, likewise.
+tl::expected<std::unique_ptr<Engine>, Failure> open_engine_to_free(const GlobalOptions& options,
+                                                                   const Invocation& invocation);
 
 }  // namespace kiln::cmd
 

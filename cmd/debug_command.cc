@@ -50,7 +50,7 @@ CommandResult run_dump_llb(const DumpLlbOptions& options, const Invocation& invo
   BuildOptions build = options.build;
   if (build.context.empty()) build.context = ".";
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
-                      Engine::open(build.global, Need::kStores, invocation.search_path));
+                      open_engine(build.global, Need::kStores, invocation));
   KILN_CMD_TRY_ASSIGN(const BuildInputs inputs,
                       read_build_inputs(build, {engine->layout().run(), ""}));
   Result<frontend::FrontendRequest> request = make_request(build, inputs, invocation.environment);

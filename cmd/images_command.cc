@@ -92,7 +92,7 @@ bool wanted(const oci::StoredImage& image, const std::vector<oci::Reference>& fi
 
 CommandResult run_images(const ImagesOptions& options, const Invocation& invocation) {
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
-                      Engine::open(options.global, Need::kStores, invocation.search_path));
+                      open_engine(options.global, Need::kStores, invocation));
   std::vector<oci::Reference> filter;
   for (const std::string& text : options.references) {
     Result<oci::Reference> name = oci::Reference::parse(text);
@@ -125,7 +125,7 @@ CommandResult run_tag(const TagOptions& options, const Invocation& invocation) {
   const Result<oci::Reference> target = oci::Reference::parse(options.target);
   if (!target) return usage_failure(target.error());
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
-                      Engine::open(options.global, Need::kStores, invocation.search_path));
+                      open_engine(options.global, Need::kStores, invocation));
   KILN_CMD_TRY_ASSIGN(const oci::StoredImage image, find_image(*engine, options.source));
   KILN_CMD_TRY(engine->images().tag(*target, image.descriptor));
   return {};
@@ -135,7 +135,7 @@ CommandResult run_tag(const TagOptions& options, const Invocation& invocation) {
 // there are several.
 CommandResult run_rmi(const RmiOptions& options, const Invocation& invocation) {
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
-                      Engine::open(options.global, Need::kStores, invocation.search_path));
+                      open_engine(options.global, Need::kStores, invocation));
   for (const std::string& text : options.references) {
     KILN_CMD_TRY_ASSIGN(const oci::StoredImage image, find_image(*engine, text));
     const Result<oci::Reference> name = oci::Reference::parse(text);

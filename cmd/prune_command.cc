@@ -96,7 +96,7 @@ class Pruner {
 
 CommandResult run_prune(const PruneOptions& options, const Invocation& invocation) {
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
-                      Engine::open_to_free(options.global, invocation.search_path));
+                      open_engine_to_free(options.global, invocation));
   KILN_CMD_TRY_ASSIGN(const uint64_t freed, Pruner(*engine, options).run());
   (void)std::printf("Total reclaimed space: %s\n",
                     human_bytes(freed).c_str());  // a closed stdout shows in the shell, not here

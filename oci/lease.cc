@@ -18,7 +18,7 @@ constexpr std::string_view kSchema =
 Result<uint64_t> next_sequence(Database& database) {
   KILN_TRY_ASSIGN(auto query, database.prepare("SELECT next FROM lease_sequence WHERE id = 1"));
   KILN_TRY_ASSIGN(const bool row, query.step());
-  if (!row) return fail(Code::kDataLoss, "the lease sequence is missing from the database");
+  if (!row) return database.damaged("the lease sequence is missing");
   return static_cast<uint64_t>(query.integer(0));
 }
 

@@ -180,12 +180,23 @@ void RunningProcess::signal(int number) {
   EXPECT_TRUE(child_.kill(number));
 }
 
+bool RunningProcess::is_running() {
+  if (ended_) return false;
+  const auto status = child_.try_wait();
+  EXPECT_TRUE(status) << status.error().to_string();
+  if (status && *status) ended_ = **status;
+  return status && !ended_;
+}
+
 Output RunningProcess::wait() {
   while (read_more()) {
   }
-  const auto status = child_.wait();
-  if (!status) return {-1, "", text_ + status.error().to_string()};
-  return {status->signal != 0 ? 128 + status->signal : status->code, "", text_};
+  if (!ended_) {
+    const auto status = child_.wait();
+    if (!status) return {-1, "", text_ + status.error().to_string()};
+    ended_ = *status;
+  }
+  return {ended_->signal != 0 ? 128 + ended_->signal : ended_->code, "", text_};
 }
 
 }  // namespace kiln::e2e

@@ -59,6 +59,8 @@ class RunningProcess {
   /// Reads until `text` has been printed; false: the output ended, or a minute went by.
   bool saw(const std::string& text);
   void signal(int number);
+  /// Does not wait. What it prints must fit into a pipe as long as nobody reads.
+  bool is_running();
   /// Reads to the end and reaps. Exit code as a shell gives it; out and err are one text, in `err`.
   Output wait();
 
@@ -66,6 +68,7 @@ class RunningProcess {
   RunningProcess(Child child, Fd output) : child_(std::move(child)), output_(std::move(output)) {}
   bool read_more();
   Child child_;
+  std::optional<ExitStatus> ended_;
   Fd output_;
   std::string text_;
 };
