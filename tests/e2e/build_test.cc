@@ -191,7 +191,8 @@ TEST_F(BuildTest, ADamagedBaseIsHealedByImportingItAgain) {
   const Output damaged = kiln({"build", "--progress=plain", c});
   EXPECT_EQ(damaged.exit_code, 3);
   EXPECT_NE(damaged.err.find("damaged or gone"), std::string::npos) << damaged.err;
-  ASSERT_EQ(kiln({"import", path("base.tar"), "base"}).exit_code, 0);
+  const Output imported = kiln({"import", base_tar(), "base"});
+  ASSERT_EQ(imported.exit_code, 0) << imported.err;
   EXPECT_EQ(built_file(c, "made"), "made\n");
 }
 

@@ -32,13 +32,19 @@ std::string make_base(const std::string& dir) {
 
 }  // namespace
 
+const std::string& KilnTest::base_tar() {
+  static const TempDir directory = TempDir::create("/var/tmp", "kiln-base-").value();
+  static const std::string tar = make_base(directory.path());
+  return tar;
+}
+
 void KilnTest::SetUp() {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root: builds mount overlayfs";
   if (!find_program("busybox", "/usr/bin:/bin")) GTEST_SKIP() << "needs busybox-static";
   auto dir = TempDir::create("/var/tmp", "kiln-e2e-");
   ASSERT_TRUE(dir) << dir.error().to_string();
   dir_ = std::make_unique<TempDir>(std::move(*dir));
-  const Output imported = kiln({"import", make_base(dir_->path()), "base"});
+  const Output imported = kiln({"import", base_tar(), "base"});
   ASSERT_EQ(imported.exit_code, 0) << imported.err;
 }
 

@@ -25,6 +25,8 @@ class KilnTest : public ::testing::Test {
  protected:
   void SetUp() override;
 
+  /// What "base" was imported from: made once a process, since tests have a root each but one base.
+  static const std::string& base_tar();
   /// A directory below the test's own, with these files ("name" -> text; parents are made).
   std::string context(const std::string& name, const std::map<std::string, std::string>& files);
   std::string path(const std::string& name) const { return dir_->path() + "/" + name; }
