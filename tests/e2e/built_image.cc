@@ -18,9 +18,11 @@ namespace {
 constexpr uint64_t kLimit = 256U << 20U;
 constexpr int64_t kYoung = 1'700'000'000;  // what the build itself dates is later
 
-std::string run(const std::string& script, const std::string& argument, std::string_view input) {
+std::string run(const std::string& script, const std::vector<std::string>& arguments,
+                std::string_view input) {
   ProcessSpec spec;
-  spec.argv = {"/bin/sh", "-c", script, "sh", argument};
+  spec.argv = {"/bin/sh", "-c", script, "sh"};
+  spec.argv.insert(spec.argv.end(), arguments.begin(), arguments.end());
   spec.env = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"};
   const auto done = run_captured(spec, input, kLimit, {});
   EXPECT_TRUE(done && done->exit.ok()) << script << ": " << (done ? done->err : "");
@@ -31,7 +33,7 @@ class Archive {
  public:
   explicit Archive(const std::string& file)
       : directory_(TempDir::create("/var/tmp", "kiln-image-").value()) {
-    (void)run("tar -xf \"$1\" -C " + directory_.path(), file, "");
+    (void)run("tar -xf \"$1\" -C " + directory_.path(), {file}, "");
     const Json index = parse("index.json");
     const Json manifest = blob(index["manifests"].elements().at(0)["digest"].as_string());
     config = blob(manifest["config"]["digest"].as_string());
@@ -63,7 +65,8 @@ def shown(data):
     if len(data) <= 200 and text.isprintable() or len(data) <= 200 and all(c.isprintable() or c in "\n\t" for c in text):
         return repr(text)
     return "sha256:" + hashlib.sha256(data).hexdigest()[:16] + " %d bytes" % len(data)
-with tarfile.open(sys.argv[1]) as tar:
+for layer in sys.argv[1:]:
+    tar = tarfile.open(layer)
     for m in tar:
         kind = {"5": "d", "2": "l", "1": "h", "6": "p", "3": "c", "4": "b"}.get(m.type.decode(), "f")
         rest = {"l": m.linkname, "h": m.linkname}.get(kind, "")
@@ -111,11 +114,12 @@ void add_entry(Files& files, const std::vector<std::string>& fields) {
 std::string describe_files(const Archive& image, const std::string& base_diff_id) {
   Files files;
   const std::vector<std::string> diff_ids = image.config["rootfs"]["diff_ids"].strings();
-  for (size_t i = 0; i < image.layers.size(); ++i) {
-    if (diff_ids.at(i) == base_diff_id) continue;
-    for (const std::string& line : split(run("python3 - \"$1\"", image.layers[i], kLister), '\n'))
+  std::vector<std::string> layers;
+  for (size_t i = 0; i < image.layers.size(); ++i)
+    if (diff_ids.at(i) != base_diff_id) layers.push_back(image.layers[i]);
+  if (!layers.empty())
+    for (const std::string& line : split(run("python3 - \"$@\"", layers, kLister), '\n'))
       if (!line.empty()) add_entry(files, split(line, '\t'));
-  }
   std::string out;
   for (const auto& [path, line] : files) out += line + "\n";
   return out;
