@@ -116,7 +116,8 @@ Result<PlannedNode*> PlannedTree::make_parent(const RelPath& path) {
     return const_cast<PlannedNode*>(known.node);  // all nodes are ours to change
   last_.reset();                                  // it says that there is no node
   PlannedNode* node = &top_;
-  for (const std::string_view name : path.parent().components()) {
+  const RelPath parent = path.parent();
+  for (const std::string_view name : parent.components()) {
     auto found = node->children.find(name);
     if (found == node->children.end())
       found = node->children.emplace(std::string(name), std::make_unique<PlannedNode>()).first;
