@@ -82,7 +82,7 @@ Status AtomicFile::commit() {
     discard();
     return tl::unexpected(error);
   }
-  if (const Status closed = fd_.close(); !closed) {
+  if (Status closed = fd_.close(); !closed) {
     discard();
     return closed;
   }

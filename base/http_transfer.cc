@@ -143,7 +143,7 @@ Status HttpTransfer::set_method() {
   // libcurl would wait a second for "100 Continue" from servers that never say it.
   if (!has_header(request_, "expect")) KILN_TRY(add_header("Expect:"));
   for (const auto& [name, value] : request_.headers)
-    KILN_TRY(add_header(value.empty() ? name + ";" : name + ": " + value));
+    KILN_TRY(add_header(std::string(name).append(value.empty() ? ";" : ": ").append(value)));
   set(CURLOPT_HTTPHEADER, header_list_);
   return {};
 }

@@ -233,6 +233,14 @@ const Json* Json::find(std::string_view key) const {
   return nullptr;
 }
 
+bool Json::ObjectBox::operator==(const ObjectBox& other) const {
+  return members == other.members;
+}
+
+bool Json::operator==(const Json& other) const {
+  return value_ == other.value_;
+}
+
 const Json& Json::operator[](std::string_view key) const {
   const Json* value = find(key);
   return value != nullptr ? *value : null_json();

@@ -77,12 +77,12 @@ class Json {
   /// becomes U+FFFD.
   std::string dump() const;
   std::string dump_pretty(int indent = 2) const;
-  bool operator==(const Json&) const = default;
+  bool operator==(const Json& other) const;
 
  private:
   struct ObjectBox {
     Object members;
-    bool operator==(const ObjectBox&) const = default;
+    bool operator==(const ObjectBox& other) const;
   };
   std::variant<std::monostate, bool, int64_t, uint64_t, double, std::string, Array, ObjectBox>
       value_;

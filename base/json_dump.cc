@@ -102,7 +102,8 @@ void Writer::write_number(const Json& json) {
 
 void Writer::begin_item(size_t index) {
   if (index > 0) out_.push_back(',');
-  if (indent_) out_.append("\n").append(static_cast<size_t>(*indent_ * depth_), ' ');
+  if (indent_)
+    out_.append("\n").append(static_cast<size_t>(*indent_) * static_cast<size_t>(depth_), ' ');
 }
 
 void Writer::end_items(char bracket) {

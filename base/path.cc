@@ -91,7 +91,7 @@ bool RelPath::is_within(const RelPath& ancestor) const {
          (text_.size() == ancestor.text_.size() || text_[ancestor.text_.size()] == '/');
 }
 
-std::vector<std::string_view> RelPath::components() const {
+std::vector<std::string_view> RelPath::components() const& {
   std::vector<std::string_view> parts;
   for_each_component(text_, [&](std::string_view component) { parts.push_back(component); });
   return parts;

@@ -32,7 +32,8 @@ class RelPath {
   RelPath join(const RelPath& below) const;
   /// True if `this` is `ancestor` or lies below it.
   bool is_within(const RelPath& ancestor) const;
-  std::vector<std::string_view> components() const;  // views into this object
+  std::vector<std::string_view> components() const&;  // views into this object
+  std::vector<std::string_view> components() const&& = delete;
   auto operator<=>(const RelPath&) const = default;  // bytewise on the text
 
  private:

@@ -119,7 +119,10 @@ PatternMatcher::Pattern PatternMatcher::compile_one(std::string_view text) {
   }
   std::string run;
   for (const Token& token : pattern.tokens) {
-    run = literal(token) ? run + token.text : std::string();
+    if (literal(token))
+      run.append(token.text);
+    else
+      run.clear();
     if (run.size() > pattern.needle.size()) pattern.needle = run;
   }
   return pattern;

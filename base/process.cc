@@ -66,7 +66,7 @@ Result<Woken> wait_for(int pidfd, int wake_fd,
 Result<std::string> find_program(const std::string& name, std::string_view path_list) {
   for (const std::string& directory : split(path_list, ':')) {
     if (directory.empty()) continue;  // POSIX reads it as the current directory: never wanted here
-    std::string path = directory + "/" + name;
+    std::string path = std::string(directory).append("/").append(name);
     if (is_program(path)) return path;
   }
   return fail(Code::kNotFound, "program \"" + name + "\" is not in PATH");

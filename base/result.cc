@@ -17,7 +17,7 @@ struct Error::Node {
 
 namespace {
 
-Code code_of(int err) {
+Code code_of_errno(int err) {
   switch (err) {
     case ENOENT:
     case ENOTDIR:
@@ -74,7 +74,7 @@ Error Error::from_errno(int err, std::string_view op, std::string_view path) {
   std::string message(op);
   if (!path.empty()) message.append(" \"").append(path).append("\"");
   message.append(": ").append(strerror_r(err, buffer.data(), buffer.size()));
-  const Error error(code_of(err), std::move(message));
+  Error error(code_of_errno(err), std::move(message));
   if (err != ENOSPC && err != EDQUOT) return error;
   return error.hint("free space on that disk; if kiln's root lies on it, `kiln prune --all` helps");
 }

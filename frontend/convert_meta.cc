@@ -21,7 +21,7 @@ class CommandConverter {
     std::string text = "ENV";
     for (const auto& [key, value] : items) {
       lint::check_secret_name(command_.instruction->where, "ENV", key, c_.linter);
-      text += " " + key + "=" + value;
+      text.append(" ").append(key).append("=").append(value);
       set_variable(key, value);
       stage_.config.set_env(key, value);
     }
@@ -33,7 +33,7 @@ class CommandConverter {
     KILN_TRY_ASSIGN(const auto items, expand_pairs(label.items));
     std::string text = "LABEL";
     for (const auto& [key, value] : items) {
-      text += " " + key + "=" + value;
+      text.append(" ").append(key).append("=").append(value);
       stage_.config.set_entry("Labels", key, value);
     }
     return history(std::move(text));

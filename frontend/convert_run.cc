@@ -12,7 +12,7 @@ namespace {
 constexpr char kPipes[] = "/dev/pipes/";
 
 /// An exec op with the roots of its mounts, before inputs have numbers.
-struct Draft {
+struct RunDraft {
   llb::ExecOp op;
   std::vector<std::pair<llb::ExecMount, Root>> mounts;
   std::vector<llb::ExecMount>
@@ -74,7 +74,7 @@ std::string cache_id(const Conversion& c, const dockerfile::RunMount& mount,
 }
 
 Status add_tree(Conversion& c, const Stage& stage, const dockerfile::RunMount& mount,
-                const Stage* source, Draft& draft) {
+                const Stage* source, RunDraft& draft) {
   llb::ExecMount out;
   out.type = mount.type;
   out.dest = absolute_target(stage, mount.target);
@@ -94,7 +94,7 @@ Status add_tree(Conversion& c, const Stage& stage, const dockerfile::RunMount& m
   return {};
 }
 
-void add_tmpfs(const Stage& stage, const dockerfile::RunMount& mount, Draft& draft) {
+void add_tmpfs(const Stage& stage, const dockerfile::RunMount& mount, RunDraft& draft) {
   llb::ExecMount out;
   out.type = llb::MountType::kTmpfs;
   out.dest = absolute_target(stage, mount.target);
@@ -102,7 +102,7 @@ void add_tmpfs(const Stage& stage, const dockerfile::RunMount& mount, Draft& dra
   draft.mounts.emplace_back(std::move(out), Root());
 }
 
-void add_secret(const Stage& stage, const dockerfile::RunMount& mount, Draft& draft) {
+void add_secret(const Stage& stage, const dockerfile::RunMount& mount, RunDraft& draft) {
   if (mount.env) draft.op.secret_env.push_back({mount.id, *mount.env, !mount.required});
   if (mount.target.empty()) return;
   llb::ExecMount out;
@@ -114,7 +114,8 @@ void add_secret(const Stage& stage, const dockerfile::RunMount& mount, Draft& dr
 }
 
 /// `number`: of this socket among the step's.
-void add_ssh(const Stage& stage, const dockerfile::RunMount& mount, size_t number, Draft& draft) {
+void add_ssh(const Stage& stage, const dockerfile::RunMount& mount, size_t number,
+             RunDraft& draft) {
   llb::ExecMount out;
   out.type = llb::MountType::kSsh;
   out.dest = mount.target.empty() ? "/run/buildkit/ssh_agent." + std::to_string(number)
@@ -132,7 +133,7 @@ void note_secret(Stage& stage, const Command& command, const dockerfile::RunMoun
 }
 
 Status add_mounts(Conversion& c, Stage& stage, const Command& command, const dockerfile::Run& run,
-                  Draft& draft) {
+                  RunDraft& draft) {
   const auto expander = [&](std::string_view value) {
     return expand_word(c, stage, command, value);
   };
@@ -179,7 +180,7 @@ std::optional<llb::ProxyEnv> proxy_env(const Conversion& c) {
   return any ? std::optional(proxy) : std::nullopt;
 }
 
-std::vector<std::string> step_env(const Stage& stage, const Draft& draft) {
+std::vector<std::string> step_env(const Stage& stage, const RunDraft& draft) {
   std::vector<std::string> env = stage.env.to_strings();
   const auto socket =
       std::find_if(draft.files.begin(), draft.files.end(),
@@ -191,7 +192,7 @@ std::vector<std::string> step_env(const Stage& stage, const Draft& draft) {
 }
 
 llb::ExecMeta exec_meta(const Conversion& c, const Stage& stage, std::vector<std::string> args,
-                        const Draft& draft) {
+                        const RunDraft& draft) {
   const FrontendRequest& request = c.request;
   const auto hostname = c.build_args.find("BUILDKIT_SANDBOX_HOSTNAME");
   llb::ExecMeta meta;
@@ -209,7 +210,7 @@ llb::ExecMeta exec_meta(const Conversion& c, const Stage& stage, std::vector<std
 }
 
 /// Mounts in order of their targets: a mount below another must come after it.
-llb::Output add_exec(Conversion& c, Stage& stage, Draft draft, llb::Meta meta) {
+llb::Output add_exec(Conversion& c, Stage& stage, RunDraft draft, llb::Meta meta) {
   std::stable_sort(draft.mounts.begin(), draft.mounts.end(),
                    [](const auto& a, const auto& b) { return a.first.dest < b.first.dest; });
   Inputs inputs;
@@ -250,7 +251,7 @@ std::string summary(const dockerfile::RunScript& script) {
 
 /// What is executed; a script file becomes a mount of `draft`.
 std::vector<std::string> command_line(Conversion& c, const Stage& stage,
-                                      const dockerfile::RunScript& script, Draft& draft) {
+                                      const dockerfile::RunScript& script, RunDraft& draft) {
   using Kind = dockerfile::RunScript::Kind;
   if (script.kind == Kind::kExec) return script.argv;
   if (script.kind == Kind::kShell) return with_shell(stage, script.text);
@@ -280,7 +281,7 @@ Status convert_run(Conversion& c, Stage& stage, const Command& command,
     return tl::unexpected(Error(Code::kUnimplemented, "RUN --device is not supported")
                               .hint("kiln has no CDI devices; drop the flag"));
   }
-  Draft draft;
+  RunDraft draft;
   const dockerfile::RunScript script = dockerfile::run_script(run.command);
   const std::vector<std::string> args = command_line(c, stage, script, draft);
   llb::ExecMount root;

@@ -8,8 +8,6 @@
 namespace kiln::dockerfile {
 namespace {
 
-constexpr std::string_view kBom = "\xEF\xBB\xBF";
-
 bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
@@ -39,7 +37,8 @@ std::optional<Directive> find(std::string_view key, std::string_view comment, st
 
 // Drops what may precede the directives; returns how many lines that were.
 int skip_prologue(std::string_view& text) {
-  if (text.substr(0, kBom.size()) == kBom) text.remove_prefix(kBom.size());
+  if (text.substr(0, kByteOrderMark.size()) == kByteOrderMark)
+    text.remove_prefix(kByteOrderMark.size());
   if (text.substr(0, 2) != "#!") return 0;
   take_line(text);
   return 1;

@@ -11,6 +11,9 @@
 
 namespace kiln::dockerfile {
 
+/// What editors may put before the text; it is no part of it.
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 /// Reads lines from the top; the first that is not a known directive ends it for good.
 class DirectiveReader {
  public:

@@ -2,6 +2,7 @@
 
 #include "base/path.h"
 #include "base/strings.h"
+#include "frontend/directives.h"
 
 namespace kiln::dockerfile {
 namespace {
@@ -20,8 +21,8 @@ std::string clean_pattern(std::string_view line) {
 }  // namespace
 
 std::vector<std::string> read_ignore_patterns(std::string_view text) {
-  constexpr std::string_view kBom = "\xEF\xBB\xBF";
-  if (text.substr(0, kBom.size()) == kBom) text.remove_prefix(kBom.size());
+  if (text.substr(0, kByteOrderMark.size()) == kByteOrderMark)
+    text.remove_prefix(kByteOrderMark.size());
   std::vector<std::string> patterns;
   while (!text.empty()) {
     const size_t end = text.find('\n');

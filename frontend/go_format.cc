@@ -38,6 +38,7 @@ std::string go_list(const std::vector<std::string>& values) {
 
 std::string go_quoted_list(const std::vector<std::string>& values) {
   std::vector<std::string> quoted;
+  quoted.reserve(values.size());
   for (const std::string& value : values) quoted.push_back(quote(value));
   return go_list(quoted);
 }

@@ -25,12 +25,12 @@ constexpr std::array kUnits = {Unit{"ns", 1},
                                Unit{"m", 60'000'000'000},
                                Unit{"h", 3'600'000'000'000}};
 
-bool is_digit(char c) {
+bool is_decimal(char c) {
   return c >= '0' && c <= '9';
 }
 
 std::string_view take_digits(std::string_view& text) {
-  const auto end = std::find_if_not(text.begin(), text.end(), is_digit);
+  const auto end = std::find_if_not(text.begin(), text.end(), is_decimal);
   const std::string_view digits = text.substr(0, static_cast<size_t>(end - text.begin()));
   text.remove_prefix(digits.size());
   return digits;
@@ -50,7 +50,7 @@ Status add_part(std::string_view whole, std::string_view& rest, int64_t* total) 
   }
   if (digits.empty() && fraction.empty()) return bad_duration("invalid", whole);
   const auto unit_end =
-      std::find_if(rest.begin(), rest.end(), [](char c) { return c == '.' || is_digit(c); });
+      std::find_if(rest.begin(), rest.end(), [](char c) { return c == '.' || is_decimal(c); });
   const std::string_view name = rest.substr(0, static_cast<size_t>(unit_end - rest.begin()));
   if (name.empty()) return bad_duration("missing unit in", whole);
   rest.remove_prefix(name.size());

@@ -15,10 +15,6 @@
 namespace kiln::dockerfile {
 namespace {
 
-tl::unexpected<Error> invalid(std::string message) {
-  return fail(Code::kInvalidArgument, std::move(message));
-}
-
 Status require_some(const Instruction& node) {
   KILN_TRY(FlagSet::judge(node.flags, {}));
   if (!node.args.empty()) return {};

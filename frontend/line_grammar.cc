@@ -17,8 +17,6 @@ namespace {
 using Parser = grammar::DockerfileParser;
 using antlr4::Token;
 
-constexpr std::string_view kBlanks = " \t\r\n\v\f";
-
 // Feeds bytes: positions in tokens are then byte offsets. Bytes beyond ASCII all look alike to the
 // grammar.
 class ByteStream final : public antlr4::ANTLRInputStream {

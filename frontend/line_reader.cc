@@ -3,13 +3,12 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "frontend/words.h"
 
 namespace kiln::dockerfile {
 namespace {
 
 constexpr size_t kMaxLineBytes = 65535;  // without its "\n"
-constexpr std::string_view kBom = "\xEF\xBB\xBF";
-constexpr std::string_view kBlanks = " \t\r\n\v\f";
 
 std::string_view trim_line_end(std::string_view line) {
   while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
@@ -29,7 +28,8 @@ bool is_comment(std::string_view line) {
 }  // namespace
 
 LineReader::LineReader(std::string_view text) : rest_(text) {
-  if (rest_.substr(0, kBom.size()) == kBom) rest_.remove_prefix(kBom.size());
+  if (rest_.substr(0, kByteOrderMark.size()) == kByteOrderMark)
+    rest_.remove_prefix(kByteOrderMark.size());
 }
 
 LineReader::LineReader(std::string_view text, char escape)

@@ -6,13 +6,10 @@
 #include "frontend/flag_set.h"
 #include "frontend/go_value.h"
 #include "frontend/heredoc.h"
+#include "frontend/parse_error.h"
 
 namespace kiln::dockerfile {
 namespace {
-
-tl::unexpected<Error> invalid(std::string message) {
-  return fail(Code::kInvalidArgument, std::move(message));
-}
 
 CommandLine command_line(const Instruction& node) {
   return {!node.json, node.args, node.heredocs};

@@ -9,6 +9,11 @@
 
 namespace kiln::dockerfile {
 
+/// kInvalidArgument without a place: who parses the line adds it.
+inline tl::unexpected<Error> invalid(std::string message) {
+  return fail(Code::kInvalidArgument, std::move(message));
+}
+
 /// kInvalidArgument "dockerfile parse error on line N: <message>" at `where`; no prefix and no
 /// place without a line.
 Error parse_error(const SourceRange& where, std::string_view message);

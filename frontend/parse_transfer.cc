@@ -6,13 +6,10 @@
 #include "base/strings.h"
 #include "frontend/flag_set.h"
 #include "frontend/heredoc.h"
+#include "frontend/parse_error.h"
 
 namespace kiln::dockerfile {
 namespace {
-
-tl::unexpected<Error> invalid(std::string message) {
-  return fail(Code::kInvalidArgument, std::move(message));
-}
 
 // The instruction's heredocs are in the order of their words, but a word may also be split
 // differently here than where heredocs are found: look the name up, each body once.

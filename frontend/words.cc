@@ -8,7 +8,6 @@
 namespace kiln::dockerfile {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r\n\v\f";
 constexpr uint32_t kReplacement = 0xFFFD;
 
 void append_utf8(std::string& out, uint32_t c) {

@@ -11,7 +11,9 @@
 
 namespace kiln::dockerfile {
 
-/// Words between blanks (space, \t, \v, \f, \r, \n); quotes mean nothing.
+inline constexpr std::string_view kBlanks = " \t\r\n\v\f";
+
+/// Words between kBlanks; quotes mean nothing.
 std::vector<std::string> split_blanks(std::string_view text);
 
 /// A flag's word with quotes removed and backslash escapes resolved, cut at its first "=". An open

@@ -10,10 +10,6 @@
 namespace kiln::llb {
 namespace {
 
-Status invalid(std::string message) {
-  return fail(Code::kInvalidArgument, std::move(message));
-}
-
 Result<Op> decode(const pb::SourceOp& in) {
   KILN_TRY(known(in, "SourceOp"));
   SourceOp op;
@@ -61,7 +57,7 @@ Result<Opt> decode_file_mount(const In& in, const char* where) {
 Status decode_options(const pb::Mount& in, ExecMount& mount) {
   if (in.has_tmpfsopt()) {
     KILN_TRY(known(in.tmpfsopt(), "TmpfsOpt"));
-    if (in.tmpfsopt().size() < 0) return invalid("a tmpfs size is negative");
+    if (in.tmpfsopt().size() < 0) return fail(Code::kInvalidArgument, "a tmpfs size is negative");
     mount.tmpfs_size_bytes = static_cast<uint64_t>(in.tmpfsopt().size());
   }
   if (in.has_cacheopt()) {
@@ -139,7 +135,7 @@ Result<Op> decode(const pb::DiffOp& in) {
   if (in.has_upper()) {
     KILN_TRY_ASSIGN(op.upper, index_of(in.upper().input(), "upper input"));
   }
-  return Op(std::move(op));
+  return Op(op);
 }
 
 Result<std::optional<Op>> decode_body(const pb::Op& in) {

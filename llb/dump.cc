@@ -12,7 +12,7 @@
 namespace kiln::llb {
 namespace {
 
-Json input_json(const Graph& graph, const Output& input) {
+Json vertex_input_json(const Graph& graph, const Output& input) {
   Json out = Json::object();
   out.set("digest", graph.vertex(input.vertex).digest.to_string());
   out.set("index", uint64_t{input.index});
@@ -21,7 +21,7 @@ Json input_json(const Graph& graph, const Output& input) {
 
 Json inputs_json(const Graph& graph, std::span<const Output> inputs) {
   Json out = Json::array();
-  for (const Output& input : inputs) out.push_back(input_json(graph, input));
+  for (const Output& input : inputs) out.push_back(vertex_input_json(graph, input));
   return out;
 }
 

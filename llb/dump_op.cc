@@ -37,7 +37,7 @@ class Members {
 };
 
 template <class Range, class Function>
-Json::Array map(const Range& range, Function function) {
+Json::Array json_list(const Range& range, Function function) {
   Json::Array out;
   for (const auto& element : range) out.push_back(function(element));
   return out;
@@ -77,11 +77,11 @@ Json json(const ExecMeta& meta) {
                              .text("all_proxy", proxy->all_proxy)
                              .done());
   }
-  out.list("extraHosts", map(meta.extra_hosts, [](const HostIp& host) {
+  out.list("extraHosts", json_list(meta.extra_hosts, [](const HostIp& host) {
              return Members().text("Host", host.host).text("IP", host.ip).done();
            }));
   out.text("hostname", meta.hostname);
-  out.list("ulimit", map(meta.ulimits, [](const Ulimit& limit) {
+  out.list("ulimit", json_list(meta.ulimits, [](const Ulimit& limit) {
              return Members()
                  .text("Name", limit.name)
                  .number("Soft", limit.soft)
@@ -90,7 +90,8 @@ Json json(const ExecMeta& meta) {
            }));
   out.text("cgroupParent", meta.cgroup_parent);
   out.flag("removeMountStubsRecursive", meta.remove_mount_stubs_recursive);
-  out.list("validExitCodes", map(meta.valid_exit_codes, [](int32_t code) { return Json(code); }));
+  out.list("validExitCodes",
+           json_list(meta.valid_exit_codes, [](int32_t code) { return Json(code); }));
   return out.done();
 }
 
@@ -127,17 +128,17 @@ Json json(const ExecMount& mount) {
 Json json(const ExecOp& op) {
   Members out;
   out.put("meta", json(op.meta));
-  out.list("mounts", map(op.mounts, [](const ExecMount& mount) { return json(mount); }));
+  out.list("mounts", json_list(op.mounts, [](const ExecMount& mount) { return json(mount); }));
   if (op.network != NetMode::kSandbox) out.put("network", name(op.network));
   if (op.security != SecurityMode::kSandbox) out.put("security", "INSECURE");
-  out.list("secretenv", map(op.secret_env, [](const SecretEnv& secret) {
+  out.list("secretenv", json_list(op.secret_env, [](const SecretEnv& secret) {
              return Members()
                  .text("ID", secret.id)
                  .text("name", secret.name)
                  .flag("optional", secret.optional)
                  .done();
            }));
-  out.list("cdiDevices", map(op.cdi_devices, [](const std::string& device) {
+  out.list("cdiDevices", json_list(op.cdi_devices, [](const std::string& device) {
              return Members().put("name", device).done();
            }));
   return out.done();
@@ -216,7 +217,7 @@ Json json(const FileOp& op) {
         .put("Action", std::visit([](const auto& kind) { return json(kind); }, action.action))
         .done();
   };
-  return Members().list("actions", map(op.actions, action_json)).done();
+  return Members().list("actions", json_list(op.actions, action_json)).done();
 }
 
 Json input_json(int index) {
@@ -224,7 +225,7 @@ Json input_json(int index) {
 }
 
 Json json(const MergeOp& op) {
-  return Members().list("inputs", map(op.inputs, input_json)).done();
+  return Members().list("inputs", json_list(op.inputs, input_json)).done();
 }
 
 Json json(const DiffOp& op) {

@@ -3,12 +3,10 @@
 #include <array>
 
 #include "oci/compression.h"
+#include "oci/image.h"
 
 namespace kiln::oci {
 namespace {
-
-constexpr uint64_t kDocumentLimit = 4U << 20U;
-constexpr uint64_t kConfigLimit = 8U << 20U;
 
 Result<Digest> blob_at(const ArchiveFiles& files, std::string path) {
   for (int hops = 0; hops < 8; ++hops) {
@@ -58,7 +56,7 @@ Result<Descriptor> layer_at(ContentStore& content, const ArchiveFiles& files,
 
 Result<Descriptor> make_manifest(ContentStore& content, const Lease& lease, const Json& entry,
                                  const Digest& config, const ArchiveFiles& files) {
-  KILN_TRY_ASSIGN(const std::string config_text, read_blob(content, config, kConfigLimit));
+  KILN_TRY_ASSIGN(const std::string config_text, read_blob(content, config, kMaxConfigBytes));
   KILN_TRY_ASSIGN(const Json config_json, Json::parse(config_text));
   KILN_TRY_ASSIGN(const ConfigFacts facts, config_facts(config_json));
   Manifest manifest{
@@ -89,7 +87,7 @@ Result<NamedImage*> image_with_config(ContentStore& content, std::vector<NamedIm
   for (NamedImage& image : images) {
     if (!is_manifest(image.descriptor.media_type)) continue;
     KILN_TRY_ASSIGN(const std::string text,
-                    read_blob(content, image.descriptor.digest, kDocumentLimit));
+                    read_blob(content, image.descriptor.digest, kMaxDocumentBytes));
     KILN_TRY_ASSIGN(const Manifest manifest, parse_manifest(text));
     if (manifest.config.digest == config) return &image;
   }
@@ -112,7 +110,7 @@ void add_names(NamedImage& image, const Json& tags) {
 Status merge_docker(ContentStore& content, const Lease& lease, std::string_view manifest_json,
                     const ArchiveFiles& files, std::vector<NamedImage>& images,
                     const std::stop_token& stop) {
-  KILN_TRY_ASSIGN(const Json list, Json::parse(manifest_json, Json::Limits{kDocumentLimit, 32}));
+  KILN_TRY_ASSIGN(const Json list, Json::parse(manifest_json, Json::Limits{kMaxDocumentBytes, 32}));
   for (const Json& entry : list.elements()) {
     if (stop.stop_requested()) return fail(Code::kCancelled, "reading the archive was stopped");
     KILN_TRY_ASSIGN(const Digest config, blob_at(files, entry["Config"].as_string()));

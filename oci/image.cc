@@ -3,7 +3,7 @@
 namespace kiln::oci {
 namespace {
 
-constexpr Json::Limits kDocumentLimits{4U << 20U, 32};
+constexpr Json::Limits kDocumentLimits{kMaxDocumentBytes, 32};
 
 Json descriptors(const std::vector<Descriptor>& list) {
   Json json = Json::array();

@@ -20,7 +20,12 @@ struct Index {
 };
 std::string to_json_text(const Manifest& manifest);
 std::string to_json_text(const Index& index);
-/// 4 MiB at most; a document that is both manifest and index is refused (SAFETY.md 4.3).
+/// Larger documents are refused, whoever wrote them (SAFETY.md 4.3).
+inline constexpr uint64_t kMaxDocumentBytes = 4U << 20U;  // manifests and indexes
+inline constexpr uint64_t kMaxConfigBytes = 8U << 20U;
+
+/// At most kMaxDocumentBytes; a document that is both manifest and index is refused
+/// (SAFETY.md 4.3).
 Result<Manifest> parse_manifest(std::string_view text);
 Result<Index> parse_index(std::string_view text);
 

@@ -7,10 +7,8 @@
 namespace kiln::oci {
 namespace {
 
-constexpr uint64_t kDocumentLimit = 4U << 20U;
-
 // A dangling image is a row without a name, so (name, digest) is the key and not the name alone.
-constexpr std::string_view kSchema =
+constexpr std::string_view kImagesSchema =
     "CREATE TABLE images(name TEXT NOT NULL, digest TEXT NOT NULL, descriptor TEXT NOT NULL, "
     "created INTEGER NOT NULL,"
     " PRIMARY KEY(name, digest)) WITHOUT ROWID;"
@@ -43,7 +41,7 @@ Status collect_ids(ContentStore& content, const Descriptor& image, std::vector<s
   ids.push_back(image.digest.hex());
   KILN_TRY_ASSIGN(const std::optional<uint64_t> present, content.size(image.digest));
   if (!present) return {};
-  KILN_TRY_ASSIGN(const std::string text, read_blob(content, image.digest, kDocumentLimit));
+  KILN_TRY_ASSIGN(const std::string text, read_blob(content, image.digest, kMaxDocumentBytes));
   if (!is_index(image.media_type)) {
     KILN_TRY_ASSIGN(const Manifest manifest, parse_manifest(text));
     ids.push_back(manifest.config.digest.hex());
@@ -57,7 +55,7 @@ Status collect_ids(ContentStore& content, const Descriptor& image, std::vector<s
 }  // namespace
 
 Result<std::unique_ptr<ImageStore>> ImageStore::open(Database& database) {
-  KILN_TRY(database.ensure_schema("images", 1, kSchema));
+  KILN_TRY(database.ensure_schema("images", 1, kImagesSchema));
   return std::unique_ptr<ImageStore>(new ImageStore(database));
 }
 
@@ -163,7 +161,7 @@ Result<std::vector<Digest>> reachable_blobs(ContentStore& content, const Descrip
   std::vector<Digest> blobs{image.digest};
   KILN_TRY_ASSIGN(const std::optional<uint64_t> present, content.size(image.digest));
   if (!present) return blobs;
-  KILN_TRY_ASSIGN(const std::string text, read_blob(content, image.digest, kDocumentLimit));
+  KILN_TRY_ASSIGN(const std::string text, read_blob(content, image.digest, kMaxDocumentBytes));
   if (is_index(image.media_type)) {
     KILN_TRY_ASSIGN(const Index index, parse_index(text));
     for (const Descriptor& manifest : index.manifests) {

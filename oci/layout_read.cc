@@ -8,6 +8,7 @@
 
 #include "oci/compression.h"
 #include "oci/docker_archive.h"
+#include "oci/image.h"
 #include "oci/image_store.h"
 #include "oci/layout.h"
 #include "oci/tar.h"
@@ -15,7 +16,6 @@
 namespace kiln::oci {
 namespace {
 
-constexpr uint64_t kDocumentLimit = 4U << 20U;
 constexpr std::string_view kBlobs = "blobs/sha256/";
 
 // "" if the annotation is missing or no reference: tools write bare tags there too.
@@ -69,7 +69,7 @@ Status copy_entry(TarReader& tar, BlobWriter& to, const std::stop_token& stop) {
 }
 
 Result<std::string> entry_text(TarReader& tar, const TarEntry& entry) {
-  if (entry.size > kDocumentLimit)
+  if (entry.size > kMaxDocumentBytes)
     return fail(Code::kResourceExhausted,
                 "\"" + entry.path.str() + "\" in the archive is larger than 4 MiB");
   std::string text(entry.size, '\0');
@@ -168,7 +168,7 @@ class LayoutImport {
 
   Result<Index> index() {
     KILN_TRY_ASSIGN(const RelPath path, RelPath::strict("index.json"));
-    Result<std::string> text = root_.read_file(path, kDocumentLimit);
+    Result<std::string> text = root_.read_file(path, kMaxDocumentBytes);
     if (!text)
       return tl::unexpected(
           text.error().wrap("read image layout").hint("an OCI layout has index.json and blobs/"));
@@ -180,7 +180,8 @@ class LayoutImport {
     KILN_TRY_ASSIGN(const bool complete, blob(descriptor.digest));
     if (!complete)
       return fail(Code::kDataLoss, "the layout lacks blob " + descriptor.digest.to_string());
-    KILN_TRY_ASSIGN(const std::string text, read_blob(content_, descriptor.digest, kDocumentLimit));
+    KILN_TRY_ASSIGN(const std::string text,
+                    read_blob(content_, descriptor.digest, kMaxDocumentBytes));
     if (is_index(descriptor.media_type)) {
       KILN_TRY_ASSIGN(const Index index, parse_index(text));
       for (const Descriptor& child : index.manifests) KILN_TRY(optional_image(child));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "oci/image.h"
 #include "oci/image_store.h"
 #include "oci/layout.h"
 #include "oci/tar.h"
@@ -11,7 +12,6 @@ namespace kiln::oci {
 namespace {
 
 constexpr std::string_view kLayoutFile = R"({"imageLayoutVersion":"1.0.0"})";
-constexpr uint64_t kDocumentLimit = 4U << 20U;
 
 // One index entry a name, so that tools which look for a name find it; an unnamed image has one
 // entry.
@@ -137,7 +137,7 @@ class ArchiveWriter {
 Result<Manifest> single_manifest(ContentStore& content, const Descriptor& image) {
   Descriptor manifest = image;
   if (is_index(image.media_type)) {
-    KILN_TRY_ASSIGN(const std::string text, read_blob(content, image.digest, kDocumentLimit));
+    KILN_TRY_ASSIGN(const std::string text, read_blob(content, image.digest, kMaxDocumentBytes));
     KILN_TRY_ASSIGN(const Index index, parse_index(text));
     std::vector<const Descriptor*> real;
     for (const Descriptor& entry : index.manifests)
@@ -149,7 +149,7 @@ Result<Manifest> single_manifest(ContentStore& content, const Descriptor& image)
               .hint("use the OCI format"));
     manifest = *real.front();
   }
-  KILN_TRY_ASSIGN(const std::string text, read_blob(content, manifest.digest, kDocumentLimit));
+  KILN_TRY_ASSIGN(const std::string text, read_blob(content, manifest.digest, kMaxDocumentBytes));
   return parse_manifest(text);
 }
 
@@ -194,7 +194,7 @@ Result<std::vector<Descriptor>> existing_manifests(const std::string& directory)
   const std::string file = directory + "/index.json";
   KILN_TRY_ASSIGN(const bool there, exists(file));
   if (!there) return std::vector<Descriptor>();
-  KILN_TRY_ASSIGN(const std::string text, read_file(file, kDocumentLimit));
+  KILN_TRY_ASSIGN(const std::string text, read_file(file, kMaxDocumentBytes));
   KILN_TRY_ASSIGN(Index index, parse_index(text));
   return std::move(index.manifests);
 }

@@ -14,7 +14,7 @@
 namespace kiln::oci {
 namespace {
 
-constexpr std::string_view kSchema =
+constexpr std::string_view kBlobsSchema =
     "CREATE TABLE blobs(digest BLOB PRIMARY KEY, size INTEGER NOT NULL, used_seq INTEGER NOT NULL)"
     " WITHOUT ROWID";
 constexpr std::string_view kLayoutText = R"({"imageLayoutVersion":"1.0.0"})";
@@ -184,7 +184,7 @@ LocalContentStore::~LocalContentStore() = default;
 Result<std::unique_ptr<LocalContentStore>> LocalContentStore::open(Database& database,
                                                                    Leases& leases,
                                                                    std::string directory) {
-  KILN_TRY(database.ensure_schema("blobs", 1, kSchema));
+  KILN_TRY(database.ensure_schema("blobs", 1, kBlobsSchema));
   std::unique_ptr<LocalContentStore> store(
       new LocalContentStore(database, leases, std::move(directory)));
   KILN_TRY_ASSIGN(auto files, BlobFiles::open(store->directory_));

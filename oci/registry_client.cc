@@ -55,7 +55,7 @@ std::string error_text(const std::string& body) {
 std::string type_of(const Json& document, const HttpResponse& response) {
   if (const std::string& own = document["mediaType"].as_string(); !own.empty()) return own;
   const std::string given = response.header("content-type").value_or("");
-  const std::string type(trim(std::string_view(given).substr(0, given.find(';'))));
+  std::string type(trim(std::string_view(given).substr(0, given.find(';'))));
   if (is_index(type) || is_manifest(type)) return type;
   return std::string(document.find("manifests") != nullptr ? media_type::kIndex
                                                            : media_type::kManifest);

@@ -12,7 +12,7 @@
 namespace kiln::oci {
 namespace {
 
-constexpr size_t kBlock = 512;
+constexpr size_t kHeaderBytes = 512;
 constexpr size_t kChunkBytes = 64U << 10U;
 constexpr int kMaxSparseRegions = 64 << 10;
 
@@ -44,10 +44,10 @@ class Feed {
 
   // The block that ends at `position`; nullptr if it has gone by.
   const std::byte* header_before(uint64_t position) const {
-    if (position < kBlock) return nullptr;
-    const uint64_t start = position - kBlock;
+    if (position < kHeaderBytes) return nullptr;
+    const uint64_t start = position - kHeaderBytes;
     for (const Chunk& chunk : chunks_) {
-      if (start >= chunk.start && start + kBlock <= chunk.start + chunk.size) {
+      if (start >= chunk.start && start + kHeaderBytes <= chunk.start + chunk.size) {
         return chunk.bytes.data() + (start - chunk.start);
       }
     }
@@ -86,7 +86,7 @@ struct FreeArchive {
 
 bool is_header(const std::byte* block) {
   uint64_t sum = 0;
-  for (size_t i = 0; i < kBlock; ++i) {
+  for (size_t i = 0; i < kHeaderBytes; ++i) {
     sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned>(block[i]);
   }
   std::array<char, 9> stored{};

@@ -14,7 +14,6 @@ namespace {
 
 constexpr size_t kParallelBlobs = 3;  // as Docker: more gain little, and registries count them
 constexpr int kMaxNesting = 3;        // of an index in an index
-constexpr uint64_t kConfigLimit = 8U << 20U;
 
 class Pull {
  public:
@@ -75,7 +74,7 @@ class Pull {
 
   Status blobs_of(const Repository::Document& document) {
     KILN_TRY_ASSIGN(const Manifest manifest, parse_manifest(document.text));
-    if (manifest.config.size > kConfigLimit) {
+    if (manifest.config.size > kMaxConfigBytes) {
       return fail(Code::kResourceExhausted, "its config is larger than 8 MiB");
     }
     std::vector<Descriptor> blobs{manifest.config};

@@ -13,7 +13,7 @@
 namespace kiln::oci {
 namespace {
 
-tl::unexpected<Error> invalid(std::string_view text, std::string_view why) {
+tl::unexpected<Error> invalid_url(std::string_view text, std::string_view why) {
   // Queries carry tokens: they stay out of errors.
   return fail(Code::kInvalidArgument,
               "URL " + quote(text.substr(0, text.find('?'))) + ": " + std::string(why));
@@ -21,7 +21,7 @@ tl::unexpected<Error> invalid(std::string_view text, std::string_view why) {
 
 Result<uint16_t> parse_port(std::string_view text, std::string_view url) {
   const auto port = parse_int(text);
-  if (!port || *port < 1 || *port > 65535) return invalid(url, "bad port");
+  if (!port || *port < 1 || *port > 65535) return invalid_url(url, "bad port");
   return static_cast<uint16_t>(*port);
 }
 
@@ -79,16 +79,16 @@ Result<Url> Url::parse(std::string_view text) {
   const size_t colon = text.find("://");
   url.scheme = to_lower(text.substr(0, colon));
   if (colon == std::string_view::npos || (url.scheme != "http" && url.scheme != "https")) {
-    return invalid(text, "not http or https");
+    return invalid_url(text, "not http or https");
   }
-  if (!is_clean(text)) return invalid(text, "it has white space, control bytes or backslashes");
+  if (!is_clean(text)) return invalid_url(text, "it has white space, control bytes or backslashes");
   std::string_view rest = text.substr(colon + 3);
   rest = rest.substr(0, rest.find('#'));
   const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
   url.target = rest.substr(authority.size());
   if (!url.target.starts_with('/')) url.target.insert(0, "/");
   if (authority.find('@') != std::string_view::npos) {
-    return invalid(text.substr(0, colon + 3), "user information is not allowed");
+    return invalid_url(text.substr(0, colon + 3), "user information is not allowed");
   }
   url.port = url.scheme == "https" ? 443 : 80;
   std::string_view host = authority;
@@ -98,13 +98,13 @@ Result<Url> Url::parse(std::string_view text) {
     host = authority.substr(0, port);
   }
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  if (host.empty()) return invalid(text, "no host");
+  if (host.empty()) return invalid_url(text, "no host");
   url.host = to_lower(host);
   return url;
 }
 
 Result<Url> Url::resolve(std::string_view location) const {
-  if (location.empty()) return invalid(location, "empty");
+  if (location.empty()) return invalid_url(location, "empty");
   if (location.starts_with("//")) return parse(scheme + ":" + std::string(location));
   const std::string_view path = std::string_view(target).substr(0, target.find('?'));
   if (location.starts_with('/')) return parse(origin() + std::string(location));

@@ -14,7 +14,6 @@ using oci::EntryType;
 using oci::TarEntry;
 
 constexpr std::string_view kWhiteout = ".wh.";
-constexpr mode_t kPermissions = 07777;
 
 EntryType entry_type(mode_t mode) {
   switch (mode & S_IFMT) {
@@ -47,7 +46,7 @@ TarEntry entry_of(const RelPath& path, const struct stat& st) {
   TarEntry entry;
   entry.path = path;
   entry.type = entry_type(st.st_mode);
-  entry.mode = st.st_mode & kPermissions;
+  entry.mode = st.st_mode & ALLPERMS;
   entry.uid = st.st_uid;
   entry.gid = st.st_gid;
   entry.mtime = st.st_mtim.tv_sec;

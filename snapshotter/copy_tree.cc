@@ -15,8 +15,6 @@
 namespace kiln {
 namespace {
 
-constexpr mode_t kPermissions = 07777;
-
 std::array<struct timespec, 2> times_of(const struct stat& st) {
   return {st.st_mtim, st.st_mtim};
 }
@@ -150,7 +148,7 @@ class TreeCopier {
     if (made != 0) return fail_errno("create", path.str());
     if (::fchownat(to, name.c_str(), st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) != 0)
       return fail_errno("change owner of", path.str());
-    const mode_t mode = st.st_mode & kPermissions;
+    const mode_t mode = st.st_mode & ALLPERMS;
     if (!S_ISLNK(st.st_mode) && ::fchmodat(to, name.c_str(), mode, 0) != 0)
       return fail_errno("change mode of", path.str());
     if (::utimensat(to, name.c_str(), times_of(st).data(), AT_SYMLINK_NOFOLLOW) != 0)
@@ -171,7 +169,7 @@ Status copy_metadata(int from, int to, const RelPath& path) {
   if (::fstat(from, &st) != 0) return fail_errno("stat", path.str());
   // chown clears setuid bits and capabilities, so it comes first.
   if (::fchown(to, st.st_uid, st.st_gid) != 0) return fail_errno("change owner of", path.str());
-  if (::fchmod(to, st.st_mode & kPermissions) != 0) return fail_errno("change mode of", path.str());
+  if (::fchmod(to, st.st_mode & ALLPERMS) != 0) return fail_errno("change mode of", path.str());
   KILN_TRY(copy_xattrs(from, to, path));
   if (::futimens(to, times_of(st).data()) != 0) return fail_errno("set times of", path.str());
   return {};

@@ -164,7 +164,7 @@ Result<oci::LayerBlob> SnapshotStore::layer_blob(const SnapshotId& id,
 // A layer is what its first snapshot changed over its own parent; on another parent the same
 // directory could read as other changes.
 Result<SnapshotStore::Chain> SnapshotStore::chain_to_pack(const SnapshotRow& row) {
-  const auto origin = load(snapshot_id(row.layer), nullptr);
+  auto origin = load(snapshot_id(row.layer), nullptr);
   if (origin && origin->back().directory != 0) return origin;
   return index_.chain(row.id);
 }

@@ -15,7 +15,7 @@
 namespace kiln::internal {
 namespace {
 
-constexpr uint64_t kBlockBytes = 512;  // of st_blocks
+constexpr uint64_t kStatBlockBytes = 512;  // of st_blocks
 
 // Directories are named by decimal numbers; other names are not snapshots.
 std::optional<int64_t> directory_number(const DirEntry& entry) {
@@ -34,7 +34,7 @@ Status add_usage(const Root& root, const RelPath& path, std::set<ino_t>& linked,
       if (S_ISDIR(st.st_mode)) directories.push_back(path.child(entry.name));
       const bool again =
           !S_ISDIR(st.st_mode) && st.st_nlink > 1 && !linked.insert(st.st_ino).second;
-      if (!again) bytes += static_cast<uint64_t>(st.st_blocks) * kBlockBytes;
+      if (!again) bytes += static_cast<uint64_t>(st.st_blocks) * kStatBlockBytes;
     }
   }
   for (const RelPath& directory : directories) KILN_TRY(add_usage(root, directory, linked, bytes));

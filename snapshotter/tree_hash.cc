@@ -24,7 +24,6 @@ using internal::HashWorker;
 // Part of every digest: another number gives other cache keys.
 constexpr std::string_view kEntryTag = "kiln.entry.1";
 constexpr std::string_view kTreeTag = "kiln.tree.1";
-constexpr mode_t kPermissions = 07777;
 // A task for fewer files costs more than it gains: about 20 us a small file.
 constexpr size_t kFilesPerTask = 32;
 
@@ -189,7 +188,7 @@ Digest hash_entry(const HashedEntry& entry) {
   const bool is_device = S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode);
   std::string record(kEntryTag);
   put(record, uint64_t{st.st_mode & S_IFMT});
-  put(record, uint64_t{S_ISLNK(st.st_mode) ? 0 : st.st_mode & kPermissions});
+  put(record, uint64_t{S_ISLNK(st.st_mode) ? 0 : st.st_mode & ALLPERMS});
   put(record, uint64_t{st.st_uid});
   put(record, uint64_t{st.st_gid});
   put(record, S_ISREG(st.st_mode) ? static_cast<uint64_t>(st.st_size) : 0);

@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <vector>
 
+#include "snapshotter/change_writer.h"
+
 namespace kiln::internal {
 namespace {
 
@@ -18,7 +20,6 @@ using oci::EntryType;
 using oci::TarEntry;
 
 constexpr mode_t kImpliedMode = 0755;
-constexpr mode_t kPermissions = 07777;
 
 struct timespec mtime_of(const TarEntry& entry) {
   return {.tv_sec = entry.mtime, .tv_nsec = static_cast<long>(entry.mtime_ns)};
@@ -27,10 +28,6 @@ struct timespec mtime_of(const TarEntry& entry) {
 // Both times, so that nothing depends on when the archive was unpacked.
 std::array<struct timespec, 2> both(const struct timespec& mtime) {
   return {mtime, mtime};
-}
-
-bool is_whiteout_device(const struct stat& st) {
-  return S_ISCHR(st.st_mode) && st.st_rdev == 0;
 }
 
 mode_t node_type(EntryType type) {
@@ -93,7 +90,7 @@ Status TreeWriter::note_parent(const RelPath& path, int fd) {
   struct stat st {};
   if (::fstat(fd, &st) != 0) return fail_errno("stat", path.str());
   directories_.try_emplace(Inode(st.st_dev, st.st_ino),
-                           Settled{path, st.st_mode & kPermissions, st.st_mtim});
+                           Settled{path, st.st_mode & ALLPERMS, st.st_mtim});
   return {};
 }
 
@@ -169,7 +166,7 @@ Status TreeWriter::finish_file(const Fd& file, const TarEntry& entry) {
   // chown clears setuid bits and capabilities, so it comes first.
   if (::fchown(file.get(), entry.uid, entry.gid) != 0)
     return fail_errno("change owner of", entry.path.str());
-  if (::fchmod(file.get(), entry.mode & kPermissions) != 0)
+  if (::fchmod(file.get(), entry.mode & ALLPERMS) != 0)
     return fail_errno("change mode of", entry.path.str());
   KILN_TRY(set_xattrs(file.get(), entry));
   if (::futimens(file.get(), both(mtime_of(entry)).data()) != 0)
@@ -205,7 +202,7 @@ Status TreeWriter::make_directory(const TarEntry& entry) {
   if (::fchown(fd.get(), entry.uid, entry.gid) != 0)
     return fail_errno("change owner of", entry.path.str());
   KILN_TRY(set_xattrs(fd.get(), entry));
-  return note_directory(entry.path, fd.get(), entry.mode & kPermissions, mtime_of(entry));
+  return note_directory(entry.path, fd.get(), entry.mode & ALLPERMS, mtime_of(entry));
 }
 
 Result<Fd> TreeWriter::open_link_target(const RelPath& target) const {
@@ -246,7 +243,7 @@ Status TreeWriter::make_node(const TarEntry& entry) {
   if (::fchownat(parent_.get(), name.c_str(), entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW) != 0)
     return fail_errno("change owner of", entry.path.str());
   // It was made just now and is no link, and nobody else is at work in this tree.
-  if (!is_link && ::fchmodat(parent_.get(), name.c_str(), entry.mode & kPermissions, 0) != 0)
+  if (!is_link && ::fchmodat(parent_.get(), name.c_str(), entry.mode & ALLPERMS, 0) != 0)
     return fail_errno("change mode of", entry.path.str());
   const auto times = both(mtime_of(entry));
   if (::utimensat(parent_.get(), name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) != 0)
@@ -319,7 +316,7 @@ Status TreeWriter::settle(const Inode& inode, const Settled& directory) const {
   struct stat st {};
   if (::fstat(fd->get(), &st) != 0) return fail_errno("stat", directory.path.str());
   if (Inode(st.st_dev, st.st_ino) != inode) return {};
-  if ((st.st_mode & kPermissions) != directory.mode && ::fchmod(fd->get(), directory.mode) != 0)
+  if ((st.st_mode & ALLPERMS) != directory.mode && ::fchmod(fd->get(), directory.mode) != 0)
     return fail_errno("change mode of", directory.path.str());
   if (::futimens(fd->get(), both(directory.mtime).data()) != 0)
     return fail_errno("set times of", directory.path.str());

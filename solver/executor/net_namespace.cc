@@ -22,7 +22,7 @@
 namespace kiln {
 namespace {
 
-constexpr uint64_t kMaxProcBytes = 16U << 20U;
+constexpr uint64_t kMaxRouteBytes = 16U << 20U;
 constexpr int kMtu = 65520;             // what the uplink programs take in one frame
 constexpr uint32_t kRejected = 0x0200;  // RTF_REJECT
 
@@ -187,8 +187,8 @@ Uplinks parse_uplinks(std::string_view route, std::string_view ipv6_route) {
 }
 
 Uplinks detect_uplinks() {
-  return parse_uplinks(read_file("/proc/net/route", kMaxProcBytes).value_or(""),
-                       read_file("/proc/net/ipv6_route", kMaxProcBytes).value_or(""));
+  return parse_uplinks(read_file("/proc/net/route", kMaxRouteBytes).value_or(""),
+                       read_file("/proc/net/ipv6_route", kMaxRouteBytes).value_or(""));
 }
 
 Result<std::string> primary_address() {

@@ -13,7 +13,7 @@
 namespace kiln {
 namespace {
 
-constexpr mode_t kDirectoryMode = 0755;
+constexpr mode_t kMadeDirectoryMode = 0755;
 
 bool is_below(const RelPath& path, const std::string& target) {
   const auto ancestor = RelPath::rooted(target);
@@ -21,12 +21,12 @@ bool is_below(const RelPath& path, const std::string& target) {
 }
 
 Result<Fd> make_directory(const Fd& parent, const std::string& name, const User& user) {
-  if (::mkdirat(parent.get(), name.c_str(), kDirectoryMode) != 0)
+  if (::mkdirat(parent.get(), name.c_str(), kMadeDirectoryMode) != 0)
     return fail_errno("make directory", name);
   Fd made(::openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!made.valid()) return fail_errno("open directory", name);
   if (::fchown(made.get(), user.uid, user.gid) != 0) return fail_errno("chown", name);
-  if (::fchmod(made.get(), kDirectoryMode) != 0) return fail_errno("chmod", name);  // the umask
+  if (::fchmod(made.get(), kMadeDirectoryMode) != 0) return fail_errno("chmod", name);  // the umask
   return made;
 }
 

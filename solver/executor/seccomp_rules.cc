@@ -80,7 +80,7 @@ constexpr std::string_view kRefused =
     "umount umount2 unshare uselib userfaultfd ustat vhangup vm86 vm86old";
 
 // Views into a constant's text.
-Names words(std::string_view text) {
+Names split_names(std::string_view text) {
   Names out;
   while (!text.empty()) {
     const size_t end = std::min(text.find(' '), text.size());
@@ -139,10 +139,10 @@ void add_personality(std::vector<SeccompRule>& rules) {
 
 std::vector<SeccompRule> default_seccomp_rules(std::string_view architecture) {
   std::vector<SeccompRule> rules;
-  for (Names names : {words(kFiles), words(kWaitingAndTime), words(kProcesses), words(kMemory),
-                      words(kMessages), for_architecture(architecture)})
+  for (Names names : {split_names(kFiles), split_names(kWaitingAndTime), split_names(kProcesses),
+                      split_names(kMemory), split_names(kMessages), for_architecture(architecture)})
     if (!names.empty()) rules.push_back({std::move(names), SeccompVerdict::kAllow, {}});
-  rules.push_back({words(kRefused), SeccompVerdict::kRefuse, {}});
+  rules.push_back({split_names(kRefused), SeccompVerdict::kRefuse, {}});
   add_clone(rules, architecture == "s390x" ? 1 : 0);
   add_socket(rules);
   add_personality(rules);

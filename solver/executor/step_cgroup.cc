@@ -16,7 +16,7 @@
 namespace kiln {
 namespace {
 
-constexpr uint64_t kMaxFileBytes = 64U << 10U;
+constexpr uint64_t kMaxCgroupFileBytes = 64U << 10U;
 constexpr int kRemoveAttempts = 200;
 constexpr int kRemovePauseMs = 5;
 // Version 2 allows no processes in a group whose controllers are passed on, so steps cannot live
@@ -40,7 +40,7 @@ Status make_group(const std::string& directory) {
 // A fresh cpuset group of version 1 is empty, and nothing can join it.
 Status inherit_cpuset(const std::string& parent, const std::string& group) {
   for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
-    KILN_TRY_ASSIGN(const std::string value, read_file(parent + file, kMaxFileBytes));
+    KILN_TRY_ASSIGN(const std::string value, read_file(parent + file, kMaxCgroupFileBytes));
     KILN_TRY(write_value(group + file, std::string(trim(value))));
   }
   return {};
@@ -54,7 +54,7 @@ void pass_controllers_on(const std::string& group) {
 }
 
 uint64_t read_number(const std::string& path) {
-  const auto text = read_file(path, kMaxFileBytes);
+  const auto text = read_file(path, kMaxCgroupFileBytes);
   if (!text) return 0;
   const auto number = parse_int(trim(*text));
   return number && *number > 0 ? static_cast<uint64_t>(*number) : 0;
@@ -62,7 +62,7 @@ uint64_t read_number(const std::string& path) {
 
 // "oom_kill 2" in a file of such lines.
 uint64_t read_count(const std::string& path, std::string_view key) {
-  const auto text = read_file(path, kMaxFileBytes);
+  const auto text = read_file(path, kMaxCgroupFileBytes);
   if (!text) return 0;
   for (const std::string& line : split(*text, '\n')) {
     const std::vector<std::string> fields = split(line, ' ');

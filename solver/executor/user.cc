@@ -9,7 +9,7 @@
 namespace kiln {
 namespace {
 
-constexpr uint64_t kMaxFileBytes = 10U << 20U;
+constexpr uint64_t kMaxAccountsBytes = 10U << 20U;
 constexpr uint64_t kMaxId = (1U << 31U) - 1;  // as Docker: ids above are not portable
 
 struct Passwd {
@@ -39,7 +39,7 @@ std::optional<uint32_t> parse_id(std::string_view text) {
 
 Result<std::string> read_database(const Root& rootfs, std::string_view path) {
   KILN_TRY_ASSIGN(const RelPath name, RelPath::rooted(path));
-  auto text = rootfs.read_file(name, kMaxFileBytes);
+  auto text = rootfs.read_file(name, kMaxAccountsBytes);
   if (text || text.error().code() == Code::kNotFound) return text.value_or(std::string());
   return fail(Code::kInvalidArgument,
               "read " + std::string(path) + " of the image: " + text.error().message());

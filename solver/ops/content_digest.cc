@@ -19,7 +19,7 @@ namespace {
 constexpr size_t kGrain = 64;
 
 /// One entry before and after hashing; a whole stat would take most of the memory.
-struct Item {
+struct Hashed {
   RelPath source;
   size_t below_at;
   uint32_t mode, uid, gid;
@@ -27,7 +27,7 @@ struct Item {
   std::optional<Digest> digest;
 };
 
-Item make_item(const SelectedEntry& entry) {
+Hashed to_be_hashed(const SelectedEntry& entry) {
   const struct stat& st = entry.st;
   const uint64_t size = S_ISREG(st.st_mode) ? static_cast<uint64_t>(st.st_size) : 0;
   const uint64_t device = S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode) ? st.st_rdev : 0;
@@ -49,7 +49,7 @@ class Items {
 
   Status add(const llb::CopyAction& copy, const CopyMatch& match) {
     return visit_selection(source_, copy, match, stop_, [this](const SelectedEntry& entry) {
-      items_.push_back(make_item(entry));
+      items_.push_back(to_be_hashed(entry));
       if (S_ISREG(entry.st.st_mode)) ++files_;
       return Status();
     });
@@ -63,7 +63,7 @@ class Items {
         note(hash(items_[i], scratch));
     });
     if (auto failure = failure_.lock(); failure->has_value()) return tl::unexpected(**failure);
-    for (const Item& item : items_) {
+    for (const Hashed& item : items_) {
       add_text(into, std::string_view(item.source.str()).substr(item.below_at));
       into.update(item.digest->bytes());
     }
@@ -72,7 +72,7 @@ class Items {
   }
 
  private:
-  Status hash(Item& item, FileScratch& scratch) {
+  Status hash(Hashed& item, FileScratch& scratch) {
     if (stop_.stop_requested()) return fail(Code::kCancelled, "hashing cancelled");
     HashedEntry entry{};
     entry.st.st_mode = item.mode;
@@ -106,7 +106,7 @@ class Items {
 
   const TreeView& source_;
   const std::stop_token& stop_;
-  std::deque<Item> items_;
+  std::deque<Hashed> items_;
   uint64_t files_ = 0;  // added since it was made
   tbb::enumerable_thread_specific<FileScratch> scratches_;
   std::atomic<bool> failed_{false};

@@ -2,18 +2,12 @@
 
 #include <algorithm>
 
+#include "solver/ops/key_parts.h"
+
 namespace kiln {
 namespace {
 
 constexpr int kContentCacheOff = 2;  // pb.MountContentCache
-
-void add_list(KeyFields& key, std::string_view name, const std::vector<std::string>& values) {
-  for (const std::string& value : values) key.add(name, value);
-}
-
-void add_flag(KeyFields& key, std::string_view name, bool set) {
-  if (set) key.add(name, "true");
-}
 
 void add_text(KeyFields& key, std::string_view name, const std::string& text) {
   if (!text.empty()) key.add(name, text);

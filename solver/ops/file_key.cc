@@ -1,5 +1,6 @@
 #include "solver/ops/file_key.h"
 
+#include "solver/ops/key_parts.h"
 #include "solver/ops/owner.h"
 
 namespace kiln {
@@ -9,14 +10,6 @@ std::string text_of(const std::optional<llb::UserRef>& user) {
   if (!user) return {};
   if (user->id) return std::to_string(*user->id);
   return "name " + user->name + " in " + std::to_string(user->input);
-}
-
-void add_list(KeyFields& key, std::string_view name, const std::vector<std::string>& values) {
-  for (const std::string& value : values) key.add(name, value);
-}
-
-void add_flag(KeyFields& key, std::string_view name, bool set) {
-  if (set) key.add(name, "true");
 }
 
 /// Adds one action's fields; fields that have their default are left out, so that a field that
@@ -98,15 +91,6 @@ class ActionKey {
   KeyFields& key_;
   std::optional<int64_t> epoch_;
 };
-
-const std::optional<llb::Chown>* owner_of(const llb::FileAction& action) {
-  return std::visit(
-      [](const auto& one) -> const std::optional<llb::Chown>* {
-        if constexpr (requires { one.owner; }) return &one.owner;
-        return nullptr;
-      },
-      action.action);
-}
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include "solver/ops/archive_sniff.h"
 #include "solver/ops/directory_view.h"
 #include "solver/ops/file_key.h"
+#include "solver/ops/owner.h"
 #include "solver/ops/plan_apply.h"
 #include "solver/ops/plan_pack.h"
 #include "solver/ops/snapshot_ref.h"
@@ -16,15 +17,6 @@ namespace kiln {
 namespace {
 
 constexpr int kScratchIndex = -2;  // beside llb::kNoIndex, in FileSources
-
-const std::optional<llb::Chown>* owner_of(const llb::FileAction& action) {
-  return std::visit(
-      [](const auto& one) -> const std::optional<llb::Chown>* {
-        if constexpr (requires { one.owner; }) return &one.owner;
-        return nullptr;
-      },
-      action.action);
-}
 
 Status plan_simple(PlannedTree& plan, const llb::FileAction& action, const PlanOptions& options) {
   if (const auto* mkdir = std::get_if<llb::MkDirAction>(&action.action))

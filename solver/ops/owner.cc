@@ -65,6 +65,15 @@ Result<Account> find_account(const llb::UserRef& ref, std::string_view file, std
 
 }  // namespace
 
+const std::optional<llb::Chown>* owner_of(const llb::FileAction& action) {
+  return std::visit(
+      [](const auto& one) -> const std::optional<llb::Chown>* {
+        if constexpr (requires { one.owner; }) return &one.owner;
+        return nullptr;
+      },
+      action.action);
+}
+
 Result<std::string> read_accounts(const TreeView& tree, std::string_view file) {
   KILN_TRY_ASSIGN(const RelPath named, RelPath::rooted("/etc/" + std::string(file)));
   KILN_TRY_ASSIGN(const RelPath path, resolve_in_tree(tree, named, FollowLast::kYes));

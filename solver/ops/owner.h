@@ -18,6 +18,9 @@ struct Owner {
 /// earlier action made).
 using TreeOfInput = std::function<Result<const TreeView*>(int index)>;
 
+/// The owner that an action gives to what it makes; null if its kind makes nothing.
+const std::optional<llb::Chown>* owner_of(const llb::FileAction& action);
+
 /// A user by name has their primary group, one by number the group of that number, unless a group
 /// is given. Names are looked up in /etc/passwd and /etc/group of the tree, "root" is 0 anyway.
 /// kInvalidArgument with the closest name: there is no such user or group. Upstream takes 0 then,

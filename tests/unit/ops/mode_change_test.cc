@@ -6,13 +6,13 @@
 namespace kiln {
 namespace {
 
-struct Case {
+struct ModeCase {
   const char* text;
   uint32_t before, after;
 };
 
 TEST(ModeChangeTest, ChangesBitsAsChmodDoes) {
-  const Case cases[] = {
+  const ModeCase cases[] = {
       {"0644", S_IFREG | 0777, S_IFREG | 0644},
       {"755", S_IFDIR | 0, S_IFDIR | 0755},
       {"4755", S_IFREG | 0, S_IFREG | 04755},
@@ -31,7 +31,7 @@ TEST(ModeChangeTest, ChangesBitsAsChmodDoes) {
       {"go-rwx,u+x", S_IFREG | 0644, S_IFREG | 0700},
       {"u+r-x", S_IFREG | 0300, S_IFREG | 0600},
   };
-  for (const Case& one : cases) {
+  for (const ModeCase& one : cases) {
     const auto change = ModeChange::parse(one.text);
     ASSERT_TRUE(change) << one.text;
     EXPECT_EQ(change->apply(one.before), one.after) << one.text;
