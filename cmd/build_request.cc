@@ -99,7 +99,7 @@ Result<llb::Resources> parse_resources(const ResourceOptions& options) {
   KILN_TRY_ASSIGN(const int64_t shm, parse_size("--shm-size", options.shm_size));
   if (resources.memory_bytes < 0 || shm < 0)
     return fail(Code::kInvalidArgument, "a size below zero makes no sense");
-  if (resources.memory_bytes > 0 && resources.memory_bytes < 6 * 1024 * 1024)
+  if (resources.memory_bytes > 0 && resources.memory_bytes < int64_t{6} << 20U)
     return tl::unexpected(Error(Code::kInvalidArgument, "--memory " + quote(options.memory) +
                                                             ": minimum memory limit allowed is 6MB")
                               .hint("units are b, k, m, g"));

@@ -81,7 +81,7 @@ class DirectoryExporter : public Exporter {
       written = write_tree(input, context, sink, stop);
       end.reset();
     });
-    const Status unpacked = unpack(std::move(pipe.read_end), target, stop);
+    Status unpacked = unpack(std::move(pipe.read_end), target, stop);
     writer.join();
     // A reader that gave up breaks the writer's pipe: its own error is the cause.
     if (!unpacked && written) return unpacked;
