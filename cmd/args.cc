@@ -132,9 +132,10 @@ void add_build(Parser& p, const Environment& environment) {
   command.add_option("--progress", b.progress, "auto, tty, plain, quiet, rawjson")
       ->check(CLI::IsMember({"auto", "tty", "plain", "quiet", "none", "rawjson"}));
   command.add_flag("--check", b.check, "Check the Dockerfile and build nothing (--call=check)");
-  command.add_option("--call", b.call,
-                     "Ask about the Dockerfile instead of building it: check, outline, targets, "
-                     "subrequests.describe; ,format=json")
+  command
+      .add_option("--call", b.call,
+                  "Ask about the Dockerfile instead of building it: check, outline, targets, "
+                  "subrequests.describe; ,format=json")
       ->type_name("METHOD");
   command.add_flag("-q,--quiet", b.quiet, "Print the image ID only");
   command.add_option("--iidfile", b.iidfile, "Write the image ID to a file")->type_name("FILE");
