@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <sstream>
 
 #include "base/strings.h"
@@ -10,6 +11,8 @@
 namespace kiln::cmd {
 namespace {
 
+const std::vector<std::string> kProgressModes = {"auto",  "tty",  "plain",
+                                                 "quiet", "none", "rawjson"};
 constexpr const char* kFooter = "\nRun 'kiln COMMAND --help' for a command's options.";
 
 std::string environment_or(const Environment& environment, const std::string& name,
@@ -23,6 +26,15 @@ std::string default_root(const Environment& environment) {
   const std::string data = environment_or(environment, "XDG_DATA_HOME", "");
   return data.empty() ? environment_or(environment, "HOME", "") + "/.local/share/kiln"
                       : data + "/kiln";
+}
+
+// One of a few words; a near miss is named.
+CLI::Validator one_of(const std::vector<std::string>& words) {
+  const auto check = [words](const std::string& word) -> std::string {
+    if (std::find(words.begin(), words.end(), word) != words.end()) return {};
+    return quote(word) + " is none of " + join(words, ", ") + did_you_mean(word, words);
+  };
+  return CLI::Validator(check, "");
 }
 
 // Everything that parsing writes to; `chosen` is set by the callback of the subcommand that was
@@ -54,7 +66,7 @@ void add_globals(Parser& p, const Environment& environment) {
   p.app
       .add_option("--snapshotter", p.global.snapshotter,
                   "How file trees are kept: auto, overlay, copy")
-      ->check(CLI::IsMember({"auto", "overlay", "copy"}));
+      ->check(one_of({"auto", "overlay", "copy"}));
   p.global.oci_runtime = environment_or(environment, "KILN_OCI_RUNTIME", "crun");
   p.app
       .add_option("--oci-runtime", p.global.oci_runtime,
@@ -68,9 +80,11 @@ void add_resources(CLI::App& command, ResourceOptions& r) {
   command.add_option("-m,--memory", r.memory, "Memory limit of each RUN")->type_name("BYTES");
   command.add_option("--memory-swap", r.memory_swap, "Memory plus swap limit; -1: unlimited swap")
       ->type_name("BYTES");
-  command.add_option("-c,--cpu-shares", r.cpu_shares, "CPU shares (relative weight)");
+  command.add_option("-c,--cpu-shares", r.cpu_shares, "CPU shares (relative weight)")
+      ->check(CLI::NonNegativeNumber);
   command.add_option("--cpu-quota", r.cpu_quota_us, "CPU time in a period, microseconds");
-  command.add_option("--cpu-period", r.cpu_period_us, "Length of the period, microseconds");
+  command.add_option("--cpu-period", r.cpu_period_us, "Length of the period, microseconds")
+      ->check(CLI::NonNegativeNumber);
   command.add_option("--cpuset-cpus", r.cpuset_cpus, "CPUs that RUN may use (0-3, 0,1)");
   command.add_option("--cpuset-mems", r.cpuset_mems, "Memory nodes that RUN may use");
   command.add_option("--shm-size", r.shm_size, "Size of /dev/shm (default 64m)")
@@ -130,7 +144,7 @@ void add_build(Parser& p, const Environment& environment) {
       "--llb", b.llb,
       "Execute a pb.Definition from a file (-: standard input) instead of a Dockerfile");
   command.add_option("--progress", b.progress, "auto, tty, plain, quiet, rawjson")
-      ->check(CLI::IsMember({"auto", "tty", "plain", "quiet", "none", "rawjson"}));
+      ->check(one_of(kProgressModes));
   command.add_flag("--check", b.check, "Check the Dockerfile and build nothing (--call=check)");
   command
       .add_option("--call", b.call,
@@ -141,67 +155,75 @@ void add_build(Parser& p, const Environment& environment) {
   command.add_option("--iidfile", b.iidfile, "Write the image ID to a file")->type_name("FILE");
   command.add_option("--metadata-file", b.metadata_file, "Write what was built as JSON to a file")
       ->type_name("FILE");
-  command.add_option("--max-parallel", b.max_parallel, "Steps that run at once (default 64)");
+  command.add_option("--max-parallel", b.max_parallel, "Steps that run at once (default 64)")
+      ->check(CLI::NonNegativeNumber);
   command.add_flag("--push", b.push, "Push the image to its registry");
   command.add_flag("--load", b.load, "Put the image into the local store (the default)");
   command.callback([&p] { p.chosen = p.build; });
 }
 
-void add_image_commands(Parser& p) {
+void add_images(Parser& p) {
   CLI::App& images = *p.app.add_subcommand("images", "List images");
   images.add_option("reference", p.images.references, "Only these names");
   images.add_flag("-q,--quiet", p.images.quiet, "Image IDs only");
   images.add_flag("--no-trunc", p.images.no_trunc, "Do not shorten IDs");
   images.add_flag("--digests", p.images.digests, "Show manifest digests");
   images.add_option("--format", p.images.format, "json, or table")
-      ->check(CLI::IsMember({"json", "table"}));
+      ->check(one_of({"json", "table"}));
   images.callback([&p] { p.chosen = p.images; });
+}
 
-  CLI::App& import = *p.app.add_subcommand(
+void add_import(Parser& p) {
+  CLI::App& command = *p.app.add_subcommand(
       "import", "Make an image of one layer from a tar of a root file system");
-  import.add_option("file", p.import.file, "Tar, compressed or not; -: standard input")->required();
-  import.add_option("reference", p.import.reference, "Name of the image");
-  import.add_option("-m,--message", p.import.message, "Comment in the history");
-  add_many(import, "-c,--change", p.import.changes,
+  command.add_option("file", p.import.file, "Tar, compressed or not; -: standard input")
+      ->required();
+  command.add_option("reference", p.import.reference, "Name of the image");
+  command.add_option("-m,--message", p.import.message, "Comment in the history");
+  add_many(command, "-c,--change", p.import.changes,
            "Dockerfile instruction to apply to the config: CMD, ENV, …");
-  import.add_option("--platform", p.import.platform, "Platform of the files");
-  import.callback([&p] { p.chosen = p.import;
-});
+  command.add_option("--platform", p.import.platform, "Platform of the files");
+  command.callback([&p] { p.chosen = p.import; });
+}
 
-CLI::App& save = *p.app.add_subcommand("save", "Write images to an archive");
-save.add_option("reference", p.save.references, "Images")->required();
-save.add_option("-o,--output", p.save.output, "File (default: standard output)");
-save.add_option("--format", p.save.format, "docker or oci")
-    ->check(CLI::IsMember({"docker", "oci"}));
-save.callback([&p] { p.chosen = p.save; });
+void add_archives(Parser& p) {
+  CLI::App& save = *p.app.add_subcommand("save", "Write images to an archive");
+  save.add_option("reference", p.save.references, "Images")->required();
+  save.add_option("-o,--output", p.save.output, "File (default: standard output)");
+  save.add_option("--format", p.save.format, "docker or oci")->check(one_of({"docker", "oci"}));
+  save.callback([&p] { p.chosen = p.save; });
 
-CLI::App& load =
-    *p.app.add_subcommand("load", "Read images from an archive (docker save, OCI layout)");
-load.add_option("-i,--input", p.load.input, "File (default: standard input)");
-load.add_flag("-q,--quiet", p.load.quiet, "Say nothing");
-load.callback([&p] { p.chosen = p.load; });
+  CLI::App& load =
+      *p.app.add_subcommand("load", "Read images from an archive (docker save, OCI layout)");
+  load.add_option("-i,--input", p.load.input, "File (default: standard input)");
+  load.add_flag("-q,--quiet", p.load.quiet, "Say nothing");
+  load.callback([&p] { p.chosen = p.load; });
+}
 
-CLI::App& tag = *p.app.add_subcommand("tag", "Give an image another name");
-tag.add_option("source", p.tag.source, "Image")->required();
-tag.add_option("target", p.tag.target, "New name")->required();
-tag.callback([&p] { p.chosen = p.tag; });
+void add_names(Parser& p) {
+  CLI::App& tag = *p.app.add_subcommand("tag", "Give an image another name");
+  tag.add_option("source", p.tag.source, "Image")->required();
+  tag.add_option("target", p.tag.target, "New name")->required();
+  tag.callback([&p] { p.chosen = p.tag; });
 
-CLI::App& rmi = *p.app.add_subcommand("rmi", "Remove images");
-rmi.add_option("reference", p.rmi.references, "Images")->required();
-rmi.add_flag("-f,--force", p.rmi.force, "Also an image with several names");
-rmi.callback([&p] { p.chosen = p.rmi; });
+  CLI::App& rmi = *p.app.add_subcommand("rmi", "Remove images");
+  rmi.add_option("reference", p.rmi.references, "Images")->required();
+  rmi.add_flag("-f,--force", p.rmi.force, "Also an image with several names");
+  rmi.callback([&p] { p.chosen = p.rmi; });
+}
 
-CLI::App& prune = *p.app.add_subcommand("prune", "Remove what no image and no cached step needs");
-prune.add_flag("-a,--all", p.prune.all, "Also the whole build cache");
-prune.add_flag("-f,--force", p.prune.force, "Accepted for docker's sake: kiln never asks");
-prune
-    .add_option("--keep-storage", p.prune.keep_storage,
-                "Build cache to keep, least recently used goes first")
-    ->type_name("BYTES");
-prune.add_option("--until", p.prune.until, "Only cache unused for this long (24h)")
-    ->type_name("DURATION");
-prune.callback([&p] { p.chosen = p.prune; });
-}  // namespace
+void add_prune(Parser& p) {
+  CLI::App& prune = *p.app.add_subcommand("prune", "Remove what no image and no cached step needs");
+  prune.add_flag("-a,--all", p.prune.all, "Also the whole build cache");
+  prune.add_flag("-f,--force", p.prune.force, "Accepted for docker's sake: kiln never asks");
+  prune
+      .add_option("--keep-storage", p.prune.keep_storage,
+                  "Build cache to keep, least recently used goes first")
+      ->type_name("BYTES");
+  prune.add_option("--until", p.prune.until, "Only cache unused for this long (24h)")
+      ->type_name("DURATION");
+  prune.callback([&p] { p.chosen = p.prune; });
+}
 
 void add_debug(Parser& p) {
   CLI::App& debug = *p.app.add_subcommand("debug", "Look at what kiln makes of a Dockerfile")
@@ -210,7 +232,7 @@ void add_debug(Parser& p) {
       *debug.add_subcommand("dump-llb", "Write the build graph as BuildKit's pb.Definition");
   add_graph_options(dump, p.dump.build);
   dump.add_option("--format", p.dump.format, "proto, json or dot")
-      ->check(CLI::IsMember({"proto", "json", "dot"}));
+      ->check(one_of({"proto", "json", "dot"}));
   dump.add_option("-o,--output", p.dump.output, "File (default: standard output)");
   dump.callback([&p] { p.chosen = p.dump; });
   CLI::App& ast = *debug.add_subcommand("ast", "Write the parsed instructions as JSON");
@@ -229,15 +251,88 @@ void set_globals(Command& command, const GlobalOptions& global) {
       command);
 }
 
-std::string suggestion(const CLI::App& app, int argc, const char* const* argv) {
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
-  for (int i = 1; i < argc; ++i)
-    if (argv[i][0] != '-') return did_you_mean(argv[i], names);
-  return {};
+// The innermost command that was given.
+const CLI::App& given_command(const CLI::App& app) {
+  const std::vector<CLI::App*> given = app.get_subcommands();
+  return given.empty() ? app : given_command(*given.front());
 }
 
-}  // namespace kiln::cmd
+std::vector<std::string> names_of_commands(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::App* known : command.get_subcommands({})) names.push_back(known->get_name());
+  return names;
+}
+
+std::string unknown_command(const CLI::App& command, const std::string& word) {
+  const std::vector<std::string> names = names_of_commands(command);
+  const std::string what = "unknown command " + quote(word);
+  const std::string near = did_you_mean(word, names);
+  return what + (near.empty() ? ": it is one of " + join(names, ", ") : near);
+}
+
+std::string unknown_option(const CLI::App& app, const CLI::App& command, const std::string& word) {
+  std::vector<std::string> names;
+  for (const CLI::App* from : {&command, &app})
+    for (const CLI::Option* option : from->get_options())
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  const std::string name = word.substr(0, word.find('='));
+  return "unknown option " + quote(name) + did_you_mean(name, names);
+}
+
+// What CLI11 says, in words that name the mistake and what was perhaps meant.
+std::string describe(const CLI::App& app, const CLI::ParseError& error) {
+  const bool about_words = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr ||
+                           dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+  if (!about_words) return error.what();
+  const CLI::App& command = given_command(app);
+  const std::vector<std::string> rest = app.remaining(true);
+  const auto option = std::find_if(rest.begin(), rest.end(), [](const std::string& word) {
+    return word.size() > 1 && word.front() == '-';
+  });
+  const bool lacks_command = !command.get_subcommands({}).empty() && command.get_name() != "build";
+  if (option != rest.end()) return unknown_option(app, command, *option);
+  if (lacks_command)
+    return rest.empty() ? "a command is needed: " + join(names_of_commands(command), ", ")
+                        : unknown_command(command, rest.front());
+  if (!rest.empty()) return "unexpected argument " + quote(rest.front());
+  return error.what();
+}
+
+// CLI11 takes the next word as the value of "--target=", which scripts write for an empty variable.
+std::vector<std::string> with_empty_values(int argc, const char* const* argv) {
+  std::vector<std::string> words;
+  for (int i = 0; i < argc; ++i) {
+    const std::string word = argv[i];
+    const bool empty_value =
+        word.starts_with("--") && word.size() > 3 && word.find('=') == word.size() - 1;
+    words.push_back(empty_value ? word.substr(0, word.size() - 1) : word);
+    if (empty_value) words.emplace_back();
+  }
+  return words;
+}
+
+Usage wrong_usage(const std::string& what, const std::string& hint) {
+  return {"kiln: error: " + what + "\nhint: " + hint + "\n", 2};
+}
+
+// What cannot be seen option by option.
+std::optional<Usage> check(const Command& command) {
+  const auto* build = std::get_if<BuildOptions>(&command);
+  if (const auto* dump = std::get_if<DumpLlbOptions>(&command)) build = &dump->build;
+  if (build == nullptr) return std::nullopt;
+  if (build->context.empty() && build->llb.empty())
+    return wrong_usage("a build needs a context: a directory, or \"-\" for standard input",
+                       "kiln build .");
+  const auto& modes = kProgressModes;
+  if (!build->progress.empty() &&
+      std::find(modes.begin(), modes.end(), build->progress) == modes.end())
+    return wrong_usage("BUILDKIT_PROGRESS=" + quote(build->progress) + " is none of " +
+                           join(modes, ", ") + did_you_mean(build->progress, modes),
+                       "unset it, or use --progress");
+  return std::nullopt;
+}
+
+}  // namespace
 
 std::variant<Command, Usage> parse_args(int argc, const char* const* argv,
                                         const Environment& environment) {
@@ -247,22 +342,26 @@ std::variant<Command, Usage> parse_args(int argc, const char* const* argv,
   p.app.fallthrough();
   add_globals(p, environment);
   add_build(p, environment);
-  add_image_commands(p);
+  for (const auto add : {add_images, add_import, add_archives, add_names, add_prune}) add(p);
   add_debug(p);
   for (CLI::App* command : p.app.get_subcommands({})) command->fallthrough();
+  const std::vector<std::string> words = with_empty_values(argc, argv);
+  std::vector<const char*> pointers;
+  for (const std::string& word : words) pointers.push_back(word.c_str());
   try {
-    p.app.parse(argc, argv);
+    p.app.parse(static_cast<int>(pointers.size()), pointers.data());
   } catch (const CLI::Success& success) {
     std::ostringstream out, err;
     (void)p.app.exit(success, out, err);
     return Usage{out.str(), 0};
   } catch (const CLI::ParseError& error) {
-    std::string text = "kiln: error: " + std::string(error.what());
-    if (p.app.get_subcommands().empty()) text += suggestion(p.app, argc, argv);
-    return Usage{
-        text + "\nhint: run 'kiln --help', or 'kiln COMMAND --help' for a command's options\n", 2};
+    const std::string command = given_command(p.app).get_name();
+    return wrong_usage(describe(p.app, error),
+                       command == "kiln" ? "run 'kiln --help'"
+                                         : "run 'kiln " + command + " --help' for its options");
   }
   set_globals(*p.chosen, p.global);
+  if (std::optional<Usage> wrong = check(*p.chosen)) return *std::move(wrong);
   return *std::move(p.chosen);
 }
 

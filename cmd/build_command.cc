@@ -115,11 +115,11 @@ class Build {
     RenderOptions render;
     render.mode = options_.quiet ? "quiet" : options_.progress;
     render.is_terminal = ::isatty(STDERR_FILENO) == 1;
-    render.color = !invocation_.environment.contains("NO_COLOR");
+    if (invocation_.environment.contains("NO_COLOR")) render.color = Color::kNo;
     if (const auto lines = invocation_.environment.find("BUILDKIT_TTY_LOG_LINES");
         lines != invocation_.environment.end())
       render.log_lines =
-          static_cast<int>(std::clamp<int64_t>(parse_int(lines->second).value_or(6), 0, 100));
+          static_cast<size_t>(std::clamp<int64_t>(parse_int(lines->second).value_or(6), 0, 100));
     renderer_ = make_renderer(render, stderr);
     progress_ = make_log_keeper(engine_->layout().logs(), kKeptLogs, *renderer_);
   }

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "cmd/commands.h"
 #include "cmd/diagnostics.h"
+#include "cmd/tty_view.h"
 
 extern char** environ;
 
@@ -63,9 +64,16 @@ class Signals {
       if (waiting[1].revents != 0) return;
       struct signalfd_siginfo info {};
       if (::read(signals_.get(), &info, sizeof info) != sizeof info) continue;
-      if (++seen == 2) ::_exit(130);
+      if (++seen == 2) leave();
       interrupted_.request_stop();
     }
+  }
+
+  // Whatever the live view is in the middle of.
+  [[noreturn]] static void leave() {
+    if (::isatty(STDERR_FILENO) == 1)
+      (void)!::write(STDERR_FILENO, kShowCursor.data(), kShowCursor.size());
+    ::_exit(130);
   }
 
   sigset_t set_{};

@@ -125,10 +125,11 @@ Result<ImageExportOptions> image_options(Attributes& attributes, const BuildOpti
     KILN_TRY_ASSIGN(image.compression.type, oci::parse_compression(*compression));
   }
   if (const auto level = attributes.take("compression-level")) {
+    const int64_t highest = image.compression.type == oci::Compression::kZstd ? 22 : 9;
     const Result<int64_t> value = parse_int(*level);
-    if (!value || *value < 0 || *value > 22)
-      return fail(Code::kInvalidArgument,
-                  "compression-level=" + quote(*level) + ": expected 0 to 22");
+    if (!value || *value < 0 || *value > highest)
+      return fail(Code::kInvalidArgument, "compression-level=" + quote(*level) +
+                                              ": expected 0 to " + std::to_string(highest));
     image.compression.level = static_cast<int>(*value);
   }
   KILN_TRY_ASSIGN(const bool oci_types, attributes.take_bool("oci-mediatypes", "true"));

@@ -2,10 +2,13 @@
 // thread-safe.
 #pragma once
 
+#include "base/clock.h"
 #include "base/progress.h"
 #include "base/result.h"
+#include "cmd/tty_view.h"
 
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,18 +25,22 @@ class Renderer : public ProgressSink {
 struct RenderOptions {
   std::string mode = "auto";  // auto, tty, plain, quiet, none, rawjson
   bool is_terminal = false;   // of standard error
-  bool color = true;
-  int log_lines = 6;  // of each running step, on a terminal
+  Color color = Color::kYes;
+  size_t log_lines = 6;  // of each running step, on a terminal
 };
 /// Writes to `err` (rawjson too).
 std::unique_ptr<Renderer> make_renderer(const RenderOptions& options, std::FILE* err);
 
+using SteadyNow = std::function<SteadyTime()>;
+
 /// One line a fact, numbered by step: "#5 [build 2/4] RUN make", "#5 0.231 …", "#5 DONE 1.2s".
-std::unique_ptr<Renderer> make_plain_renderer(std::FILE* err);
+std::unique_ptr<Renderer> make_plain_renderer(std::FILE* err,
+                                              SteadyNow now = std::chrono::steady_clock::now);
 /// A live view that is redrawn in place.
-std::unique_ptr<Renderer> make_tty_renderer(std::FILE* err, int log_lines, bool color);
+std::unique_ptr<Renderer> make_tty_renderer(std::FILE* err, size_t log_lines, Color color);
 /// BuildKit's SolveStatus as JSON lines.
-std::unique_ptr<Renderer> make_rawjson_renderer(std::FILE* err);
+std::unique_ptr<Renderer> make_rawjson_renderer(std::FILE* err,
+                                                const Clock& clock = Clock::system());
 /// Shows nothing until a step fails, then that step's last output.
 std::unique_ptr<Renderer> make_quiet_renderer(std::FILE* err);
 

@@ -17,7 +17,7 @@ std::string seconds_text(double seconds, int digits) {
 
 class PlainRenderer : public Renderer {
  public:
-  explicit PlainRenderer(std::FILE* err) : err_(err) {}
+  PlainRenderer(std::FILE* err, SteadyNow now) : err_(err), now_(std::move(now)) {}
 
   void on_event(const Event& event) noexcept override {
     const std::lock_guard hold(mutex_);
@@ -39,7 +39,7 @@ class PlainRenderer : public Renderer {
     Step& step = steps_.step(event.vertex, event.name);
     if (step.started) return;
     step.started = true;
-    step.start = std::chrono::steady_clock::now();
+    step.start = now_();
     head(step);
   }
 
@@ -67,10 +67,7 @@ class PlainRenderer : public Renderer {
       line(step,
            "ERROR: " + (event.error ? printable(event.error->message()) : std::string("failed")));
     } else {
-      line(step,
-           "DONE " +
-               seconds_text(seconds_between(step.start, std::chrono::steady_clock::now()), 1) +
-               "s");
+      line(step, "DONE " + seconds_text(seconds_between(step.start, now_()), 1) + "s");
     }
     (void)std::fputs("\n", err_);
     last_number_ = 0;
@@ -93,13 +90,13 @@ class PlainRenderer : public Renderer {
 
   void print_lines(const Step& step, const std::vector<std::string>& lines) {
     if (lines.empty()) return;
-    const std::string at =
-        seconds_text(seconds_between(step.start, std::chrono::steady_clock::now()), 3) + " ";
+    const std::string at = seconds_text(seconds_between(step.start, now_()), 3) + " ";
     for (const std::string& text : lines) line(step, at + text);
   }
 
   std::mutex mutex_;  // everything below
   std::FILE* err_;
+  const SteadyNow now_;
   StepTable steps_;
   int last_number_ = 0;
   bool finished_ = false;
@@ -141,8 +138,8 @@ std::string failed_step_block(const std::string& name, const std::vector<std::st
   return text + "------\n";
 }
 
-std::unique_ptr<Renderer> make_plain_renderer(std::FILE* err) {
-  return std::make_unique<PlainRenderer>(err);
+std::unique_ptr<Renderer> make_plain_renderer(std::FILE* err, SteadyNow now) {
+  return std::make_unique<PlainRenderer>(err, std::move(now));
 }
 std::unique_ptr<Renderer> make_quiet_renderer(std::FILE* err) {
   return std::make_unique<QuietRenderer>(err);

@@ -28,7 +28,7 @@ std::string base64(std::string_view bytes) {
 // line.
 class RawJsonRenderer : public Renderer {
  public:
-  explicit RawJsonRenderer(std::FILE* err) : err_(err) {}
+  RawJsonRenderer(std::FILE* err, const Clock& clock) : err_(err), clock_(clock) {}
 
   void on_event(const Event& event) noexcept override {
     const std::lock_guard hold(mutex_);
@@ -40,7 +40,7 @@ class RawJsonRenderer : public Renderer {
   }
 
  private:
-  static std::string now() { return format_rfc3339(Clock::system().now()); }
+  std::string now() const { return format_rfc3339(clock_.now()); }
 
   void write(const char* list, Json item) {
     Json line = Json::object();
@@ -116,13 +116,14 @@ class RawJsonRenderer : public Renderer {
 
   std::mutex mutex_;  // everything below
   std::FILE* err_;
+  const Clock& clock_;
   std::unordered_map<Digest, std::string> names_, started_;
 };
 
 }  // namespace
 
-std::unique_ptr<Renderer> make_rawjson_renderer(std::FILE* err) {
-  return std::make_unique<RawJsonRenderer>(err);
+std::unique_ptr<Renderer> make_rawjson_renderer(std::FILE* err, const Clock& clock) {
+  return std::make_unique<RawJsonRenderer>(err, clock);
 }
 
 }  // namespace kiln::cmd

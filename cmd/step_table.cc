@@ -1,6 +1,7 @@
 #include "cmd/step_table.h"
 
 #include "base/strings.h"
+#include "cmd/terminal_text.h"
 
 namespace kiln::cmd {
 
@@ -18,7 +19,7 @@ std::string StepTable::clean(std::string_view line) const {
   while (line.ends_with('\r')) line.remove_suffix(1);
   if (const size_t redrawn = line.rfind('\r'); redrawn != std::string_view::npos)
     line.remove_prefix(redrawn + 1);
-  return printable(line, KeepLines::kYes);
+  return printable(without_control_sequences(line), KeepLines::kYes);
 }
 
 std::vector<std::string> StepTable::add_output(Step& step, const LogChunk& chunk) {
@@ -52,6 +53,13 @@ std::vector<std::string> StepTable::flush(Step& step) {
     step.last_lines.push_back(lines.back());
     partial.clear();
   }
+  return lines;
+}
+
+std::vector<std::string> StepTable::unfinished_lines(const Step& step) const {
+  std::vector<std::string> lines;
+  for (const std::string& partial : step.partial)
+    if (!partial.empty()) lines.push_back(clean(partial));
   return lines;
 }
 

@@ -34,11 +34,13 @@ class StepTable {
 
   /// The vertex's step, made on first sight.
   Step& step(const Digest& vertex, const std::string& name = {});
-  /// Splits a chunk into whole lines (control bytes made printable, "\r" progress reduced to its
-  /// last state), keeps the last ones in the step and returns the new ones.
+  /// Splits a chunk into whole lines (colors taken out, other control bytes made printable, "\r"
+  /// progress reduced to its last state), keeps the last ones in the step and returns the new ones.
   std::vector<std::string> add_output(Step& step, const LogChunk& chunk);
   /// A last line without "\n", if there is one.
   std::vector<std::string> flush(Step& step);
+  /// What is printed of lines not yet ended, such as a progress bar: one each of stdout and stderr.
+  std::vector<std::string> unfinished_lines(const Step& step) const;
   Transfer& add_transfer(Step& step, const Transfer& transfer);
   const std::vector<Digest>& order() const { return order_; }
 
