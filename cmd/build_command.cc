@@ -115,7 +115,9 @@ class Build {
     RenderOptions render;
     render.mode = options_.quiet ? "quiet" : options_.progress;
     render.is_terminal = ::isatty(STDERR_FILENO) == 1;
-    if (invocation_.environment.contains("NO_COLOR")) render.color = Color::kNo;
+    const auto no_color = invocation_.environment.find("NO_COLOR");  // no-color.org: not empty
+    if (no_color != invocation_.environment.end() && !no_color->second.empty())
+      render.color = Color::kNo;
     if (const auto lines = invocation_.environment.find("BUILDKIT_TTY_LOG_LINES");
         lines != invocation_.environment.end())
       render.log_lines =
