@@ -320,7 +320,7 @@ std::optional<Usage> check(const Command& command) {
   const auto* build = std::get_if<BuildOptions>(&command);
   if (const auto* dump = std::get_if<DumpLlbOptions>(&command)) build = &dump->build;
   if (build == nullptr) return std::nullopt;
-  if (build->context.empty() && build->llb.empty())
+  if (build->context.empty() && build->llb.empty() && build->call.empty())
     return wrong_usage("a build needs a context: a directory, or \"-\" for standard input",
                        "kiln build .");
   const auto& modes = kProgressModes;

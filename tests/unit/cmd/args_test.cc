@@ -239,7 +239,8 @@ TEST(ArgsTest, AWordOfTheEnvironmentIsCheckedToo) {
             "rawjson (did you mean tty?)");
 }
 
-TEST(ArgsTest, ADefinitionNeedsNoContext) {
+TEST(ArgsTest, ADefinitionAndAQuestionNeedNoContext) {
+  EXPECT_EQ(parsed<BuildOptions>({"build", "--call=subrequests.describe"}).context, "");
   EXPECT_EQ(parsed<BuildOptions>({"build", "--llb", "x"}).context, "");
 }
 
