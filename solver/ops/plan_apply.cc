@@ -206,7 +206,9 @@ class Apply {
     const TreeView& source = *sources_[index];
     KILN_TRY_ASSIGN(const RelPath from_path, RelPath::rooted(entry.text));
     KILN_TRY_ASSIGN(const Fd from, source.open_file(from_path, scratches[index]));
-    KILN_TRY_ASSIGN(const uint64_t bytes, copy_file_data(from.get(), to.get()));
+    const Result<uint64_t> copied = copy_file_data(from.get(), to.get());
+    if (!copied) return tl::unexpected(copied.error().wrap(quote(from_path.absolute())));
+    const uint64_t bytes = *copied;
     KILN_TRY(source.check_unchanged(from_path, from));
     if (bytes != entry.size)
       return fail(Code::kFailedPrecondition,
