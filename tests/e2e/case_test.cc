@@ -62,7 +62,7 @@ class DockerfileCase : public KilnTest, public ::testing::WithParamInterface<std
       if (!entry.is_symlink())
         fs::permissions(entry.path(), entry.is_directory() ? fs::perms(0755) : fs::perms(0644));
     for (const std::string& line : lines_of(folder() + "/context.txt"))
-      testing::make_entry(made, line);
+      fake::make_entry(made, line);
     const timespec times[2] = {{1'500'000'000, 0}, {1'500'000'000, 0}};
     for (const auto& entry : fs::recursive_directory_iterator(made))
       EXPECT_EQ(::utimensat(AT_FDCWD, entry.path().c_str(), times, AT_SYMLINK_NOFOLLOW), 0);

@@ -9,7 +9,7 @@
 
 #include "solver/executor/executor.h"
 
-namespace kiln::testing {
+namespace kiln::fake {
 
 class FakeExecutor : public Executor {
  public:
@@ -37,4 +37,4 @@ class FakeExecutor : public Executor {
   std::vector<ExecRequest> requests_;
 };
 
-}  // namespace kiln::testing
+}  // namespace kiln::fake

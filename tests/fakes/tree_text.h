@@ -17,7 +17,7 @@
 #include "base/fs.h"
 #include "base/strings.h"
 
-namespace kiln::testing {
+namespace kiln::fake {
 
 inline std::vector<std::string> tree_entries(const std::string& text) {
   std::vector<std::string> entries;
@@ -119,4 +119,4 @@ inline std::string list_tree(const std::string& root) {
   return normalized_tree(join(lines, ";"));
 }
 
-}  // namespace kiln::testing
+}  // namespace kiln::fake

@@ -15,9 +15,9 @@
 namespace kiln {
 namespace {
 
-using testing::list_tree;
-using testing::make_tree;
-using testing::normalized_tree;
+using fake::list_tree;
+using fake::make_tree;
+using fake::normalized_tree;
 
 struct Case {
   std::string name, source, base, copy, tree, error, hides;

@@ -7,7 +7,7 @@
 namespace kiln {
 namespace {
 
-using testing::normalized_tree;
+using fake::normalized_tree;
 
 llb::ExecMount root_mount() {
   llb::ExecMount mount;
@@ -32,7 +32,7 @@ llb::ExecMount cache_mount(const std::string& id, llb::CacheSharing sharing) {
   return mount;
 }
 
-class ExecOpTest : public testing::OpsWorld {};
+class ExecOpTest : public fake::OpsWorld {};
 
 TEST_F(ExecOpTest, CommitsWhatTheProcessWrote) {
   executor_.set([](const ExecRequest& request, std::stop_token) -> Result<ExitInfo> {
@@ -79,7 +79,7 @@ TEST_F(ExecOpTest, WritesToABindMountAreThrownAway) {
 }
 
 TEST_F(ExecOpTest, ABindMountShowsTheSelectedPathOfTheContext) {
-  testing::make_tree(context(), "d d 0755; d d/e 0755; f d/e/f 0600 7:7 x; f ignored 0644 0:0 i");
+  fake::make_tree(context(), "d d 0755; d d/e 0755; f d/e/f 0600 7:7 x; f ignored 0644 0:0 i");
   environment_.contexts["context"].exclude_patterns = {"ignored"};
   llb::ExecMount bind;
   bind.input = 1;
@@ -88,7 +88,7 @@ TEST_F(ExecOpTest, ABindMountShowsTheSelectedPathOfTheContext) {
   bind.read_only = true;
   std::string seen;
   executor_.set([&](const ExecRequest& request, std::stop_token) -> Result<ExitInfo> {
-    seen = testing::list_tree(request.mounts.front().source);
+    seen = fake::list_tree(request.mounts.front().source);
     return ExitInfo{};
   });
   const auto made = execute(vertex(shell({bind}), 2), {snapshot_of(""), context_ref()});
@@ -105,7 +105,7 @@ TEST_F(ExecOpTest, ACacheKeepsWhatWasWrittenFromBuildToBuild) {
   ASSERT_TRUE(execute(one, {snapshot_of("")}));
   std::string seen;
   executor_.set([&](const ExecRequest& request, std::stop_token) -> Result<ExitInfo> {
-    seen = testing::list_tree(request.mounts.front().source);
+    seen = fake::list_tree(request.mounts.front().source);
     return ExitInfo{};
   });
   const auto made = execute(one, {snapshot_of("")});
@@ -121,7 +121,7 @@ TEST_F(ExecOpTest, ANewCacheStartsWithItsSourceAndItsMetadata) {
   std::string seen;
   struct stat st {};
   executor_.set([&](const ExecRequest& request, std::stop_token) -> Result<ExitInfo> {
-    seen = testing::list_tree(request.mounts.front().source);
+    seen = fake::list_tree(request.mounts.front().source);
     ::stat(request.mounts.front().source.c_str(), &st);
     return ExitInfo{};
   });
@@ -134,7 +134,7 @@ TEST_F(ExecOpTest, ANewCacheStartsWithItsSourceAndItsMetadata) {
 
 TEST_F(ExecOpTest, AStepThatIgnoresTheCacheStartsWithAnEmptyCacheMount) {
   executor_.set([](const ExecRequest& request, std::stop_token) -> Result<ExitInfo> {
-    EXPECT_EQ(testing::list_tree(request.mounts.front().source), "");
+    EXPECT_EQ(fake::list_tree(request.mounts.front().source), "");
     KILN_TRY(write_file(request.mounts.front().source + "/kept", "x"));
     return ExitInfo{};
   });

@@ -4,7 +4,7 @@
 namespace kiln {
 namespace {
 
-using testing::normalized_tree;
+using fake::normalized_tree;
 
 llb::CopyAction copy_action(std::string src, std::string dest) {
   llb::CopyAction copy;
@@ -19,10 +19,10 @@ llb::FileOp copy_op(const llb::CopyAction& copy) {
   return {{{0, 1, 0, copy}}};
 }
 
-class FileOpTest : public testing::OpsWorld {
+class FileOpTest : public fake::OpsWorld {
  protected:
   std::string source_tree(const std::string& text) {
-    testing::make_tree(context(), text);
+    fake::make_tree(context(), text);
     return text;
   }
 };

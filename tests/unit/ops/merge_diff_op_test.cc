@@ -3,9 +3,9 @@
 namespace kiln {
 namespace {
 
-using testing::normalized_tree;
+using fake::normalized_tree;
 
-class MergeDiffOpTest : public testing::OpsWorld {
+class MergeDiffOpTest : public fake::OpsWorld {
  protected:
   RefPtr on(const RefPtr& base, llb::FileAction action) {
     action.input = base ? 0 : llb::kNoIndex;

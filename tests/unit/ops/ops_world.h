@@ -19,7 +19,7 @@
 #include "tests/fakes/fake_executor.h"
 #include "tests/fakes/tree_text.h"
 
-namespace kiln::testing {
+namespace kiln::fake {
 
 class RecordingProgress : public ProgressSink {
  public:
@@ -123,4 +123,4 @@ class OpsWorld : public ::testing::Test {
   OpFactory factory_;
 };
 
-}  // namespace kiln::testing
+}  // namespace kiln::fake

@@ -37,7 +37,7 @@ class ContextTest : public ::testing::Test {
     return all;
   }
 
-  void make(const std::string& tree) { testing::make_tree(directory_.path(), tree); }
+  void make(const std::string& tree) { fake::make_tree(directory_.path(), tree); }
   static RelPath path(const char* text) { return RelPath::rooted(text).value(); }
 
   TempDir directory_ = TempDir::create("/tmp", "kiln-context-").value();

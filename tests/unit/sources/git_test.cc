@@ -11,14 +11,14 @@ namespace {
 constexpr uint64_t kMaxBytes = 1U << 20U;
 
 /// A repository served over plain ("dumb") http, which cannot do shallow fetches.
-class GitSourceTest : public testing::OpsWorld {
+class GitSourceTest : public fake::OpsWorld {
  protected:
   void SetUp() override {
     OpsWorld::SetUp();
     if (IsSkipped()) return;
     if (!find_program("git", environment_.search_path)) GTEST_SKIP() << "there is no git";
     ASSERT_EQ(git({"init", "-q", "-b", "main", work()}), "");
-    testing::make_tree(work(), "f readme 0600 0:0 hello; d sub 0700; f sub/run 0755 0:0 x");
+    fake::make_tree(work(), "f readme 0600 0:0 hello; d sub 0700; f sub/run 0755 0:0 x");
     commit("first");
     git({"-C", work(), "tag", "-a", "v1", "-m", "one"});
     ASSERT_TRUE(write_file(work() + "/readme", "changed"));
@@ -70,9 +70,8 @@ class GitSourceTest : public testing::OpsWorld {
 TEST_F(GitSourceTest, TheDefaultBranchIsCheckedOutWithPlainModes) {
   const auto made = execute(source(""), {});
   ASSERT_TRUE(made) << made.error().to_string();
-  EXPECT_EQ(
-      listing(made->front()),
-      testing::normalized_tree("f readme 0644 0:0 changed; d sub 0755; f sub/run 0755 0:0 x"));
+  EXPECT_EQ(listing(made->front()),
+            fake::normalized_tree("f readme 0644 0:0 changed; d sub 0755; f sub/run 0755 0:0 x"));
   const auto view = as_tree(*made->front()).value()->open({}).value();
   const auto st = view->stat(RelPath::rooted("readme").value()).value();
   EXPECT_EQ(st->st_mtim.tv_sec, 1500000000);

@@ -8,7 +8,7 @@ namespace {
 using internal::parse_http_date;
 using internal::resolve_location;
 
-class HttpSourceTest : public testing::OpsWorld {
+class HttpSourceTest : public fake::OpsWorld {
  protected:
   void serve(fake::HttpServer::Handler handler) {
     server_ = fake::HttpServer::start(std::move(handler)).value();

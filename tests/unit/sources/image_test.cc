@@ -7,7 +7,7 @@
 namespace kiln {
 namespace {
 
-class ImageSourceTest : public testing::OpsWorld {
+class ImageSourceTest : public fake::OpsWorld {
  protected:
   oci::LayerBlob layer(const std::string& file, const std::string& data) {
     auto writer = oci::LayerWriter::create(*content_, *lease_, {}, {}).value();
