@@ -30,7 +30,7 @@ if(KILN_MOLD)
   target_link_options(kiln_options INTERFACE -fuse-ld=mold)
 endif()
 if(CMAKE_UNITY_BUILD)
-  # Warns of anonymous types in a .cc because it is included in another; the other presets see it as a main file.
+  # Warns of anonymous types in a .cc because it is included in another; the dev preset sees it as a main file.
   target_compile_options(kiln_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
 endif()
 if(KILN_SANITIZE)
@@ -64,6 +64,8 @@ function(kiln_test name folder)
     add_executable(${name} ${sources})
     target_link_libraries(${name} PRIVATE kiln_options ${ARG_DEPS} GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name} PRIVATE KILN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    # What is tested is optimised; the tests themselves only wait for the compiler.
+    target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)
     if(ARG_TOGETHER)
       set(together TEST_FILTER "-${ARG_TOGETHER}")
       set(shards 8)
