@@ -160,7 +160,9 @@ Status HttpTransfer::set_options(const std::string& user_agent) {
   set(CURLOPT_HTTP_CONTENT_DECODING, 0L);  // digests are of the bytes as sent
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(request_.header_timeout.count()));
-  set(CURLOPT_BUFFERSIZE, 256L << 10U);
+  // Refused, and as it was, if this handle's last transfer found no host: libcurl keeps its buffer
+  // then. It is about speed alone.
+  (void)api_.easy_setopt(handles_.easy(), CURLOPT_BUFFERSIZE, 256L << 10U);
   set(CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10U);
   set(CURLOPT_SSL_VERIFYPEER, request_.insecure_tls ? 0L : 1L);
   set(CURLOPT_SSL_VERIFYHOST, request_.insecure_tls ? 0L : 2L);

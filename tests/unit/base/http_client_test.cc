@@ -156,6 +156,20 @@ TEST_F(HttpClientTest, ConnectionRefusedIsUnavailable) {
   EXPECT_EQ(code_of(send(r)), "unavailable");
 }
 
+// libcurl keeps a handle's buffer after a failed lookup and refuses to change its size.
+TEST_F(HttpClientTest, AHostThatIsNotFoundIsSoEachTimeItIsAsked) {
+  serve({.body = "x"});
+  HttpRequest r = request();
+  r.url = "http://" + std::string(64, 'a') + ".invalid/";  // a label that no resolver sends
+  for (int i = 0; i < 3; ++i) {
+    const auto response = send(r);
+    EXPECT_EQ(code_of(response), "unavailable");
+    EXPECT_NE(fake::message_of(response).find("resolve"), std::string::npos)
+        << fake::message_of(response);
+  }
+  EXPECT_EQ(must(send(request())).status, 200);
+}
+
 TEST_F(HttpClientTest, TruncatedAndResetBodiesAreUnavailable) {
   for (const Fault fault : {Fault::kClose, Fault::kReset}) {
     serve({.body = std::string(1000, 'b'), .fault = fault, .fault_after = 500});
