@@ -126,7 +126,7 @@ std::string TempDir::release() {
 }
 
 Result<FileLock> FileLock::acquire(const std::string& path, Mode mode,
-                                   std::function<bool()> stop_requested) {
+                                   const std::function<bool()>& stop_requested) {
   KILN_TRY_ASSIGN(Fd fd, open_lock(path));
   for (auto pause = kFirstLockPause;; pause = std::min(pause * 2, kMaxLockPause)) {
     KILN_TRY_ASSIGN(const bool locked, lock_now(fd.get(), mode, path));

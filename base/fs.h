@@ -113,7 +113,7 @@ class FileLock {
   enum class Mode : uint8_t { kShared, kExclusive };
   /// Blocks in steps of at most 50 ms until locked or `stop` (kCancelled).
   static Result<FileLock> acquire(const std::string& path, Mode mode,
-                                  std::function<bool()> stop_requested);
+                                  const std::function<bool()>& stop_requested);
   static Result<std::optional<FileLock>> try_acquire(const std::string& path,
                                                      Mode mode);  // nullopt: held elsewhere
   int fd() const { return fd_.get(); }  // to tell whether the file is still linked

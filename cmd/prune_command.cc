@@ -49,10 +49,12 @@ class Pruner {
     }
     KILN_TRY_ASSIGN(const std::vector<StoredRecord> stored, engine_.cache().list());
     std::vector<PruneRecord> records;
+    records.reserve(stored.size());
     for (const StoredRecord& record : stored)
       records.push_back({record.key, record.result.local_ref, record.last_used});
     KILN_TRY_ASSIGN(const std::vector<SnapshotId> ids, engine_.snapshots().list());
     std::vector<StoredTree> trees;
+    trees.reserve(ids.size());
     for (const SnapshotId& id : ids) {
       const Result<SnapshotFacts> facts = engine_.snapshots().facts(id);
       if (facts)

@@ -136,7 +136,7 @@ Result<InstructionKind> wrapped(const Instruction& node) {
 using KindParser = Result<InstructionKind> (*)(const Instruction&);
 
 const std::map<std::string, KindParser, std::less<>>& kind_parsers() {
-  static const std::map<std::string, KindParser, std::less<>> parsers = {
+  static const std::map<std::string, KindParser, std::less<>> kParsers = {
       {"add", wrapped<parse_add>},
       {"arg", parse_arg},
       {"cmd", wrapped<parse_cmd>},
@@ -156,7 +156,7 @@ const std::map<std::string, KindParser, std::less<>>& kind_parsers() {
       {"volume", parse_volume},
       {"workdir", parse_single<Workdir>},
   };
-  return parsers;
+  return kParsers;
 }
 
 // The suggestion is written in the case that the user writes in.
@@ -219,12 +219,12 @@ Result<TypedInstruction> parse_trigger(std::string_view trigger, char escape,
 }
 
 const std::vector<std::string>& instruction_names() {
-  static const std::vector<std::string> names = [] {
+  static const std::vector<std::string> kNames = [] {
     std::vector<std::string> upper;
     for (const auto& entry : kind_parsers()) upper.push_back(to_upper(entry.first));
     return upper;
   }();
-  return names;
+  return kNames;
 }
 
 }  // namespace kiln::dockerfile

@@ -99,9 +99,9 @@ class Collector {
   }
 
   static const std::vector<dockerfile::Arg::Item>& items_of(const Command& command) {
-    static const std::vector<dockerfile::Arg::Item> none;
+    static const std::vector<dockerfile::Arg::Item> kNone;
     const auto* arg = std::get_if<dockerfile::Arg>(&command.instruction->kind);
-    return arg == nullptr ? none : arg->items;
+    return arg == nullptr ? kNone : arg->items;
   }
 
   /// Without a value of its own it stands for the global one of that name.

@@ -31,11 +31,11 @@ constexpr std::array kSharings = {SharingName{"shared", CacheSharing::kShared},
                                   SharingName{"locked", CacheSharing::kLocked}};
 
 const std::vector<std::string>& all_keys() {
-  static const std::vector<std::string> keys = {
+  static const std::vector<std::string> kKeys = {
       "type",     "from", "source", "target",    "readonly",   "id",  "sharing",
       "required", "mode", "uid",    "gid",       "size",       "env", "src",
       "dst",      "ro",   "rw",     "readwrite", "destination"};
-  return keys;
+  return kKeys;
 }
 
 tl::unexpected<Error> mount_error(std::string message) {

@@ -78,6 +78,7 @@ Status SnapshotStore::sync() {
 Result<std::vector<SnapshotId>> SnapshotStore::list() {
   KILN_TRY_ASSIGN(const auto rows, index_.all());
   std::vector<SnapshotId> ids;
+  ids.reserve(rows.size());
   for (const SnapshotRow& row : rows) ids.push_back(snapshot_id(row.id));
   return ids;
 }

@@ -64,9 +64,9 @@ void apply_experimental(const Skips& wanted, CheckOptions& options) {
 }
 
 Error unknown_option(std::string_view text) {
-  static const std::vector<std::string> keys = {"skip", "error", "experimental"};
+  static const std::vector<std::string> kKeys = {"skip", "error", "experimental"};
   return Error(Code::kInvalidArgument,
-               "invalid check option " + quote(text) + did_you_mean(text, keys))
+               "invalid check option " + quote(text) + did_you_mean(text, kKeys))
       .hint("check options are skip=RULE,…, error=true and experimental=RULE,…, between \";\"");
 }
 

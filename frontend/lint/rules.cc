@@ -109,13 +109,13 @@ std::optional<Rule> find_rule(std::string_view name) {
 }
 
 const std::vector<std::string>& rule_names() {
-  static const std::vector<std::string> names = [] {
+  static const std::vector<std::string> kNames = [] {
     std::vector<std::string> out;
     out.reserve(kRules.size());
     for (const RuleInfo& row : kRules) out.emplace_back(row.name);
     return out;
   }();
-  return names;
+  return kNames;
 }
 
 }  // namespace kiln::lint

@@ -220,11 +220,12 @@ class Keeper {
     }
     auto made = make_net_namespace(uplinks_);
     auto state = state_.lock();
-    if (made)
-      state->prepared.push_back(*std::move(made));
-    else
+    if (!made) {
       state->wanted = 0;  // acquire() meets the same error and tells it
-    return made.has_value();
+      return false;
+    }
+    state->prepared.push_back(*std::move(made));
+    return true;
   }
 
   void run(const std::stop_token& stop) {

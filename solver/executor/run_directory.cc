@@ -64,7 +64,7 @@ Result<RunDirectory> RunDirectory::open(const std::string& directory,
 Result<RunDirectory> RunDirectory::make(const std::string& directory) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     KILN_TRY_ASSIGN(std::string id, random_id());
-    std::string path = directory + "/" + id;
+    std::string path = std::string(directory).append("/").append(id);
     KILN_TRY_ASSIGN(auto lock, FileLock::try_acquire(path + std::string(kLockSuffix),
                                                      FileLock::Mode::kExclusive));
     if (!lock) continue;

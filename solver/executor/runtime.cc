@@ -18,7 +18,7 @@ namespace {
 
 constexpr uint64_t kMaxVersionBytes = 64U << 10U;
 #ifndef MFD_EXEC
-constexpr unsigned MFD_EXEC = 0x0010;  // from Linux 6.3, where vm.memfd_noexec may ask for it
+#define MFD_EXEC 0x0010U  // from Linux 6.3, where vm.memfd_noexec may ask for it
 #endif
 
 Result<std::string> locate(const std::string& program, const std::string& search_path) {

@@ -241,8 +241,8 @@ Json linux_part(const SpecInput& input) {
 }  // namespace
 
 const std::vector<std::string>& system_mount_targets() {
-  static const std::vector<std::string> targets = {"/proc", "/dev", "/sys"};
-  return targets;
+  static const std::vector<std::string> kTargets = {"/proc", "/dev", "/sys"};
+  return kTargets;
 }
 
 Json runtime_spec(const SpecInput& input) {

@@ -42,6 +42,7 @@ std::string text_of(rlim_t limit) {
 
 Error unknown_name(const std::string& name) {
   std::vector<std::string> names;
+  names.reserve(std::size(kNames));
   for (const Name& known : kNames) names.emplace_back(known.name);
   return Error(Code::kInvalidArgument,
                "unknown ulimit " + quote(name) + did_you_mean(to_lower(name), names));

@@ -122,13 +122,13 @@ class SelectionWalk {
     if (stop_.stop_requested()) return fail(Code::kCancelled, "copy cancelled");
     KILN_TRY_ASSIGN(auto entries, source_.list(directory.source));
     for (TreeNames::Entry& entry : entries) {
-      SelectedEntry next{directory.source.child(entry.name), below_at_, entry.st};
-      KILN_TRY(consider(std::move(next), excluded, included));
+      const SelectedEntry next{directory.source.child(entry.name), below_at_, entry.st};
+      KILN_TRY(consider(next, excluded, included));
     }
     return {};
   }
 
-  Status consider(SelectedEntry entry, const Parents& excluded, const Parents& included) {
+  Status consider(const SelectedEntry& entry, const Parents& excluded, const Parents& included) {
     const auto out = excludes_.match(entry.below(), excluded);
     const auto in = includes_.match(entry.below(), included);
     const bool wanted = !out.excluded && (includes_.empty() || in.excluded);
@@ -139,7 +139,7 @@ class SelectionWalk {
       return children(entry, out.self, in.self);
     }
     held_back_.push_back(&entry);
-    const Status status = children(entry, out.self, in.self);
+    Status status = children(entry, out.self, in.self);
     if (!held_back_.empty() && held_back_.back() == &entry) held_back_.pop_back();
     return status;
   }

@@ -90,7 +90,7 @@ class Listing {
     return {};
   }
 
-  Status visit(const PlannedNode& node, RelPath path) {
+  Status visit(const PlannedNode& node, const RelPath& path) {
     // Nothing of the base is there to be hidden, so a removal leaves no trace in a layer.
     if (node.state == State::kRemoved) return {};
     KILN_TRY_ASSIGN(const bool same_as_base, is_same_directory(node, path));

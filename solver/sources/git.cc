@@ -172,7 +172,7 @@ class GitOperation : public Operation {
     std::string host = request_.remote.substr(request_.remote.find("://") + 3);
     host = host.substr(0, host.find('/'));
     host.erase(0, host.rfind('@') + 1);
-    for (const std::string& name : {id + "." + host, id}) {
+    for (const std::string& name : {std::string(id).append(".").append(host), id}) {
       const auto found = environment_.secrets.find(name);
       if (found == environment_.secrets.end()) continue;
       KILN_TRY_ASSIGN(const std::string value, found->second());
