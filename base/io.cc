@@ -1,6 +1,7 @@
 #include "base/io.h"
 
 #include <unistd.h>
+#include <memory>
 
 #include <algorithm>
 #include <array>
@@ -72,12 +73,14 @@ Result<size_t> LimitSource::read(std::span<std::byte> buffer) {
 }
 
 Result<uint64_t> copy_stream(Source& from, Sink& to) {
-  std::vector<std::byte> buffer(kCopyBufferBytes);
+  // Not a vector: clearing it costs more than what most documents do.
+  const auto memory = std::make_unique_for_overwrite<std::byte[]>(kCopyBufferBytes);
+  const std::span buffer(memory.get(), kCopyBufferBytes);
   uint64_t total = 0;
   for (;;) {
     KILN_TRY_ASSIGN(const size_t n, from.read(buffer));
     if (n == 0) return total;
-    KILN_TRY(to.write(std::span(buffer).first(n)));
+    KILN_TRY(to.write(buffer.first(n)));
     total += n;
   }
 }
