@@ -13,6 +13,7 @@ struct Error::Node {
   std::string message;
   std::optional<SourceRange> where;
   std::string hint;
+  std::vector<Error> others;
 };
 
 namespace {
@@ -65,7 +66,7 @@ std::string_view to_string(Code code) {
 }
 
 Error::Error(Code code, std::string message)
-    : node_(std::make_shared<const Node>(Node{code, std::move(message), std::nullopt, {}})) {}
+    : node_(std::make_shared<const Node>(Node{code, std::move(message), std::nullopt, {}, {}})) {}
 
 Error::Error(std::shared_ptr<const Node> node) : node_(std::move(node)) {}
 
@@ -103,6 +104,12 @@ Error Error::hint(std::string_view advice) const {
   return Error(std::make_shared<const Node>(std::move(node)));
 }
 
+Error Error::also(std::vector<Error> others) const {
+  Node node = *node_;
+  node.others = std::move(others);
+  return Error(std::make_shared<const Node>(std::move(node)));
+}
+
 const std::string& Error::message() const noexcept {
   return node_->message;
 }
@@ -111,6 +118,10 @@ const std::optional<SourceRange>& Error::where() const noexcept {
 }
 const std::string& Error::advice() const noexcept {
   return node_->hint;
+}
+
+const std::vector<Error>& Error::others() const noexcept {
+  return node_->others;
 }
 
 std::string Error::to_string() const {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kiln {
 
@@ -56,11 +57,14 @@ class [[nodiscard]] Error {
   Error at(SourceRange where) const;
   /// Attaches what the user can do; the innermost hint wins.
   Error hint(std::string_view advice) const;
+  /// Attaches errors that were found in the same pass, each with its own place and hint.
+  Error also(std::vector<Error> others) const;
 
   const std::string& message()
       const noexcept;  // one line, outermost context first, no place, no hint
   const std::optional<SourceRange>& where() const noexcept;
   const std::string& advice() const noexcept;  // empty: none
+  const std::vector<Error>& others() const noexcept;
   std::string to_string() const;  // message(), prefixed by "file:line: " if there is a place
 
  private:

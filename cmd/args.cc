@@ -312,7 +312,7 @@ std::vector<std::string> with_empty_values(int argc, const char* const* argv) {
 }
 
 Usage wrong_usage(const std::string& what, const std::string& hint) {
-  return {"kiln: error: " + what + "\nhint: " + hint + "\n", 2};
+  return {"ERROR: " + what + "\nhint: " + hint + "\n", 2};
 }
 
 // What cannot be seen option by option.

@@ -10,6 +10,7 @@
 #include "cmd/run_inputs.h"
 #include "exporter/output_file.h"
 #include "frontend/ast.h"
+#include "frontend/parse_error.h"
 #include "frontend/parser.h"
 #include "llb/codec.h"
 #include "llb/dump.h"
@@ -72,12 +73,9 @@ CommandResult run_dump_llb(const DumpLlbOptions& options, const Invocation& invo
 CommandResult run_ast(const AstOptions& options, const Invocation& /*invocation*/) {
   KILN_CMD_TRY_ASSIGN(const std::string text, read_text(options.file));
   const dockerfile::Parsed parsed = dockerfile::parse(text, options.file);
-  if (!parsed.errors.empty()) {
-    for (size_t i = 0; i + 1 < parsed.errors.size(); ++i)
-      (void)std::fputs(describe_error(parsed.errors[i], text, options.file).c_str(),
-                       stderr);  // the last one goes through main
-    return tl::unexpected(Failure{parsed.errors.back(), 1, text, options.file, false});
-  }
+  if (!parsed.errors.empty())
+    return tl::unexpected(
+        Failure{dockerfile::combine_errors(parsed.errors), 1, text, options.file, false});
   KILN_CMD_TRY(write_output("", dockerfile::ast_json(parsed.ast)));
   return {};
 }

@@ -1,17 +1,30 @@
 #include "cmd/diagnostics.h"
 
 #include "base/strings.h"
-#include "frontend/lint/report.h"
-#include "frontend/source_map.h"
+#include "frontend/source_block.h"
 
 namespace kiln::cmd {
 
+namespace {
+
+std::string describe_one(const Error& error, std::string_view source,
+                         const std::string& source_name) {
+  std::string text;
+  if (error.where() && !source.empty() && error.where()->file == source_name)
+    text = dockerfile::source_block(*error.where(), source_name, source);
+  const std::string message = text.empty() ? error.to_string() : error.message();
+  text += error.where() ? "ERROR: failed to solve: " : "ERROR: ";
+  text += printable(message, KeepLines::kYes) + "\n";
+  if (!error.advice().empty()) text += "hint: " + printable(error.advice(), KeepLines::kYes) + "\n";
+  return text;
+}
+
+}  // namespace
+
 std::string describe_error(const Error& error, std::string_view source,
                            const std::string& source_name) {
-  std::string text = "kiln: error: " + printable(error.to_string(), KeepLines::kYes) + "\n";
-  if (error.where() && !source.empty() && error.where()->file == source_name)
-    text += dockerfile::SourceMap(source_name, std::string(source)).excerpt(*error.where());
-  if (!error.advice().empty()) text += "hint: " + printable(error.advice(), KeepLines::kYes) + "\n";
+  std::string text = describe_one(error, source, source_name);
+  for (const Error& other : error.others()) text += describe_one(other, source, source_name);
   return text;
 }
 
@@ -33,7 +46,7 @@ std::string describe_warnings(std::span<const BuildWarning> warnings, const Warn
     if (!full) continue;
     if (!warning.detail.empty()) text += warning.detail + "\n";
     if (!warning.url.empty()) text += "More info: " + warning.url + "\n";
-    text += lint::source_block(warning.where, view.source_name, view.source) + "\n";
+    text += dockerfile::source_block(warning.where, view.source_name, view.source) + "\n";
   }
   return text;
 }

@@ -10,8 +10,8 @@
 
 namespace kiln::cmd {
 
-/// "kiln: error: Dockerfile:7: …", the lines around, the hint. `source` is the Dockerfile's text,
-/// "" if there is none.
+/// The lines that it is about, "ERROR: failed to solve: …", the hint; so each of those that were
+/// found with it. `source` is the Dockerfile's text, "" if there is none.
 std::string describe_error(const Error& error, std::string_view source,
                            const std::string& source_name);
 /// "N warnings found" and one line each; "" for none. `kFull`: also what each is about, where it is

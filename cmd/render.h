@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/progress.h"
 #include "base/result.h"
+#include "cmd/step_table.h"
 #include "cmd/tty_view.h"
 
 #include <cstdio>
@@ -44,8 +45,8 @@ std::unique_ptr<Renderer> make_rawjson_renderer(std::FILE* err,
 /// Shows nothing until a step fails, then that step's last output.
 std::unique_ptr<Renderer> make_quiet_renderer(std::FILE* err);
 
-/// The last `limit` lines of a step's output, framed, for a step that failed.
-std::string failed_step_block(const std::string& name, const std::vector<std::string>& lines);
+/// The last lines of a failed step's output, framed.
+std::string failed_step_block(const Step& step);
 
 /// Passes events on and keeps the whole output of every step in a file of its own, in a directory
 /// for this build below `logs` that is made on the first output; see make_build_log_directory().

@@ -28,7 +28,9 @@ class PlainRenderer : public Renderer {
 
   void finish(bool /*succeeded*/) noexcept override {
     const std::lock_guard hold(mutex_);
+    if (finished_) return;
     finished_ = true;
+    for (const std::string& block : failures_) (void)std::fputs(block.c_str(), err_);
     (void)std::fflush(err_);
   }
 
@@ -66,6 +68,8 @@ class PlainRenderer : public Renderer {
     } else if (event.outcome == VertexOutcome::kFailed) {
       line(step,
            "ERROR: " + (event.error ? printable(event.error->message()) : std::string("failed")));
+      // Once more at the end, where it is looked for: other steps may have printed since.
+      if (!step.last_lines.empty()) failures_.push_back(failed_step_block(step));
     } else {
       line(step, "DONE " + seconds_text(seconds_between(step.start, now_()), 1) + "s");
     }
@@ -98,6 +102,7 @@ class PlainRenderer : public Renderer {
   std::FILE* err_;
   const SteadyNow now_;
   StepTable steps_;
+  std::vector<std::string> failures_;
   int last_number_ = 0;
   bool finished_ = false;
 };
@@ -115,8 +120,7 @@ class QuietRenderer : public Renderer {
                done != nullptr && done->outcome == VertexOutcome::kFailed) {
       Step& step = steps_.step(done->vertex);
       (void)steps_.flush(step);
-      const std::vector<std::string> lines(step.last_lines.begin(), step.last_lines.end());
-      (void)std::fputs(failed_step_block(step.name, lines).c_str(), err_);
+      (void)std::fputs(failed_step_block(step).c_str(), err_);
     }
   }
   void finish(bool /*succeeded*/) noexcept override {}
@@ -129,8 +133,9 @@ class QuietRenderer : public Renderer {
 
 }  // namespace
 
-std::string failed_step_block(const std::string& name, const std::vector<std::string>& lines) {
-  std::string text = "------\n > " + name + ":\n";
+std::string failed_step_block(const Step& step) {
+  const std::deque<std::string>& lines = step.last_lines;
+  std::string text = "------\n > " + step.name + ":\n";
   constexpr size_t kShown = 40;
   const size_t first = lines.size() > kShown ? lines.size() - kShown : 0;
   if (first > 0) text += "(" + std::to_string(first) + " earlier lines)\n";

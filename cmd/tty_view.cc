@@ -74,9 +74,7 @@ void TtyView::on(const VertexDone& event, SteadyTime now) {
   step.error = event.error;
   step.end = now;
   if (!step.started) step.start = now;
-  if (event.outcome == VertexOutcome::kFailed)
-    failures_.push_back(
-        failed_step_block(step.name, {step.last_lines.begin(), step.last_lines.end()}));
+  if (event.outcome == VertexOutcome::kFailed) failures_.push_back(failed_step_block(step));
 }
 
 void TtyView::on(const LogChunk& event, SteadyTime /*now*/) {

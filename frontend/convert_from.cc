@@ -151,6 +151,14 @@ Error not_found(const Conversion& c, const Stage& stage, const Error& error) {
   return error.advice().empty() ? out : out.hint(error.advice());
 }
 
+// FROM, unlike --from, tells capitals from small letters.
+Error with_stage_in_lower_case(const Conversion& c, const Stage& stage, const Error& error) {
+  const std::vector<std::string> names = c.stages.names();
+  const std::string lower = to_lower(stage.base_name);
+  if (std::find(names.begin(), names.end(), lower) == names.end()) return error;
+  return error.hint("FROM names a stage in lower case, as " + quote(lower));
+}
+
 llb::Meta from_meta(const Conversion& c, Stage& stage) {
   if (stage.steps > 0) stage.step = 1;
   llb::Meta meta;
@@ -178,8 +186,8 @@ Status use_context(Conversion& c, Stage& stage, const NamedContext& context) {
 Status use_image(Conversion& c, Stage& stage) {
   const Result<oci::Reference> parsed = oci::Reference::parse(stage.base_name);
   if (!parsed) {
-    return tl::unexpected(
-        parsed.error().wrap("failed to parse stage name \"" + stage.base_name + "\""));
+    return tl::unexpected(with_stage_in_lower_case(
+        c, stage, parsed.error().wrap("failed to parse stage name \"" + stage.base_name + "\"")));
   }
   const Result<ResolvedImage> image = c.images.resolve(parsed->to_string(), stage.platform);
   if (!image) return tl::unexpected(not_found(c, stage, image.error()));

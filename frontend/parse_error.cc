@@ -13,13 +13,8 @@ Error parse_error(const SourceRange& where, std::string_view message) {
 
 Error combine_errors(const std::vector<Error>& errors) {
   KILN_CHECK(!errors.empty());
-  const Error& first = errors.front();
-  if (errors.size() == 1) return first;
-  std::string message = first.message();
-  for (size_t i = 1; i < errors.size(); ++i) message += "\n" + errors[i].message();
-  Error combined(first.code(), message);
-  if (first.where()) combined = combined.at(*first.where());
-  return first.advice().empty() ? combined : combined.hint(first.advice());
+  if (errors.size() == 1) return errors.front();
+  return errors.front().also({errors.begin() + 1, errors.end()});
 }
 
 }  // namespace kiln::dockerfile

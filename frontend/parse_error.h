@@ -21,8 +21,7 @@ Error parse_error(const SourceRange& where, std::string_view message);
 /// The same around an error that has no place yet; code and hint stay.
 Error parse_error(const SourceRange& where, const Error& error);
 
-/// One Error out of many: the first one's, with the others' messages appended. KILN_CHECKs that
-/// there is one.
+/// One Error out of many: the first one with the others attached. KILN_CHECKs that there is one.
 Error combine_errors(const std::vector<Error>& errors);
 
 }  // namespace kiln::dockerfile

@@ -216,8 +216,9 @@ Result<Solution> Loop::outcome(bool stop_requested) {
 
 Error Loop::explained(llb::VertexId vertex, const Error& error) const {
   const llb::Meta& meta = graph_.vertex(vertex).meta;
-  const Error named = meta.name.empty() ? error : error.wrap(meta.name);
-  return meta.where.empty() ? named : named.at(meta.where.front());
+  // Shown with its lines, an error needs no name.
+  if (!meta.where.empty()) return error.at(meta.where.front());
+  return meta.name.empty() ? error : error.wrap(meta.name);
 }
 
 }  // namespace kiln

@@ -4,16 +4,14 @@
 #include "base/strings.h"
 #include "frontend/converter.h"
 #include "frontend/location_json.h"
+#include "frontend/source_block.h"
 #include "frontend/source_text.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 namespace kiln::lint {
 namespace {
-
-constexpr std::string_view kRule = "--------------------\n";
 
 Status check(const frontend::FrontendRequest& request, frontend::ImageConfigResolver& resolver,
              std::stop_token stop, frontend::SourceText& source) {
@@ -21,19 +19,6 @@ Status check(const frontend::FrontendRequest& request, frontend::ImageConfigReso
   KILN_TRY(frontend::convert_for_checks(
       {request, source.instructions, source.escape, resolver, source.linter, std::move(stop)}));
   return source.linter.verdict();
-}
-
-/// Lines as Docker counts them: what follows the last newline is one more, even if it is empty.
-std::vector<std::string_view> lines_of(std::string_view text) {
-  std::vector<std::string_view> lines;
-  while (true) {
-    const size_t end = text.find('\n');
-    std::string_view line = text.substr(0, end);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    lines.push_back(line);
-    if (end == std::string_view::npos) return lines;
-    text.remove_prefix(end + 1);
-  }
 }
 
 Json finding_json(const Finding& finding) {
@@ -69,27 +54,6 @@ CheckResult check_dockerfile(const frontend::FrontendRequest& request,
   return result;
 }
 
-std::string source_block(const SourceRange& where, const std::string& file, std::string_view text) {
-  const std::vector<std::string_view> lines = lines_of(text);
-  const auto count = static_cast<int>(lines.size());
-  if (where.first_line < 1 || where.first_line > count) return "";
-  const int last = std::min(where.last_line, count);
-  const int around = where.first_line == last ? 2 : 1;
-  std::string out = printable(file) + ":" + std::to_string(where.first_line) + "\n";
-  out += kRule;
-  for (int number = std::max(1, where.first_line - around);
-       number <= std::min(count, last + around); ++number) {
-    const bool marked = where.first_line <= number && number <= where.last_line;
-    char head[32];
-    (void)std::snprintf(head, sizeof head, " %3d | %s ", number, marked ? ">>>" : "   ");
-    std::string line = head + printable(lines[static_cast<size_t>(number - 1)], KeepLines::kYes);
-    line.resize(line.find_last_not_of(' ') + 1);
-    out += line + "\n";
-  }
-  out += kRule;
-  return out;
-}
-
 std::string check_text(const CheckResult& result, const std::string& file, std::string_view text) {
   const size_t count = result.findings.size();
   if (count == 0) return result.error ? "" : "Check complete, no warnings found.\n";
@@ -100,7 +64,8 @@ std::string check_text(const CheckResult& result, const std::string& file, std::
     const RuleInfo& rule = info(finding.rule);
     out += "\nWARNING: " + std::string(rule.name);
     if (!rule.url.empty()) out += " - " + std::string(rule.url);
-    out += "\n" + printable(finding.message) + "\n" + source_block(finding.where, file, text);
+    out += "\n" + printable(finding.message) + "\n" +
+           dockerfile::source_block(finding.where, file, text);
   }
   return out;
 }

@@ -30,8 +30,4 @@ std::string check_text(const CheckResult& result, const std::string& file, std::
 /// BuildKit's frontend.lint: {"warnings":[…],"sources":[…],"buildError":{…}}.
 std::string check_json(const CheckResult& result, const std::string& file, std::string_view text);
 
-/// The lines of `where` marked ">>>", a few around them, between rules, under "file:line"; "" if
-/// there is no place.
-std::string source_block(const SourceRange& where, const std::string& file, std::string_view text);
-
 }  // namespace kiln::lint

@@ -71,12 +71,18 @@ std::vector<Group> parse_group(std::string_view text) {
   return entries;
 }
 
-Error no_such(std::string_view what, std::string_view name, std::string_view file) {
+template <class Entry>
+Error no_such(std::string_view what, std::string_view name, std::string_view file,
+              const std::vector<Entry>& entries) {
   if (is_decimal(name) || (name.starts_with('-') && is_decimal(name.substr(1))))
     return Error(Code::kInvalidArgument, std::string(what) + " " + std::string(name) +
                                              " is out of range: ids are 0 to 2147483647");
+  std::vector<std::string> names;
+  names.reserve(entries.size());
+  for (const Entry& entry : entries) names.push_back(entry.name);
   return Error(Code::kInvalidArgument, "unable to find " + std::string(what) + " " + quote(name) +
-                                           ": no matching entries in " + std::string(file));
+                                           ": no matching entries in " + std::string(file) +
+                                           did_you_mean(name, names));
 }
 
 // The first entry with that name or number, as the file orders them.
@@ -93,7 +99,7 @@ const Entry* find_entry(const std::vector<Entry>& entries, std::string_view name
 Result<uint32_t> group_id(const std::vector<Group>& groups, std::string_view name) {
   if (const Group* group = find_entry(groups, name, &Group::gid)) return group->gid;
   if (const auto number = parse_id(name)) return *number;
-  return tl::unexpected(no_such("group", name, "the image's /etc/group"));
+  return tl::unexpected(no_such("group", name, "the image's /etc/group", groups));
 }
 
 void add_memberships(const std::vector<Group>& groups, const std::string& name, User& user) {
@@ -128,7 +134,7 @@ Result<User> resolve_user(const Root& rootfs, std::string_view spec) {
   } else if (const auto number = parse_id(name)) {
     user.uid = *number;
   } else {
-    return tl::unexpected(no_such("user", name, "the image's /etc/passwd"));
+    return tl::unexpected(no_such("user", name, "the image's /etc/passwd", users));
   }
   if (!group.empty()) {
     KILN_TRY_ASSIGN(user.gid, group_id(groups, group));

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 
 #include "base/strings.h"
 #include "tests/e2e/built_image.h"
@@ -101,8 +102,10 @@ class DockerfileCase : public KilnTest, public ::testing::WithParamInterface<std
 
   // From the error on: what ran before is not in question.
   static std::string error_of(const std::string& err) {
-    const size_t at = err.rfind("\nkiln: error: ");
-    return at == std::string::npos ? err : err.substr(at + 1);
+    static const std::regex kStart("(^|\\n)(ERROR: |[^\\n]+:[0-9]+\\n-{20}\\n)");
+    std::smatch found;
+    if (!std::regex_search(err, found, kStart)) return err;
+    return err.substr(static_cast<size_t>(found.position(2)));
   }
 
   static std::string warnings_of(const std::string& err) {

@@ -205,7 +205,7 @@ void PrintTo(const WrongCase& c, std::ostream* out) {
 }
 
 TEST_P(WrongUsageTest, NamesTheMistakeAndWhatWasPerhapsMeant) {
-  EXPECT_EQ(error_of(GetParam().words), "kiln: error: " + std::string(GetParam().error));
+  EXPECT_EQ(error_of(GetParam().words), "ERROR: " + std::string(GetParam().error));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -235,7 +235,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(ArgsTest, AWordOfTheEnvironmentIsCheckedToo) {
   EXPECT_EQ(error_of({"build", "."}, {{"BUILDKIT_PROGRESS", "tyt"}}),
-            "kiln: error: BUILDKIT_PROGRESS=\"tyt\" is none of auto, tty, plain, quiet, none, "
+            "ERROR: BUILDKIT_PROGRESS=\"tyt\" is none of auto, tty, plain, quiet, none, "
             "rawjson (did you mean tty?)");
 }
 

@@ -128,9 +128,10 @@ TEST(QuietTest, ShowsOnlyTheOutputOfWhatFailed) {
 }
 
 TEST(QuietTest, OfALongOutputTheEndIsShown) {
-  std::vector<std::string> lines;
-  for (int i = 0; i < 50; ++i) lines.push_back(std::to_string(i));
-  const std::string block = failed_step_block("a", lines);
+  Step step;
+  step.name = "a";
+  for (int i = 0; i < 50; ++i) step.last_lines.push_back(std::to_string(i));
+  const std::string block = failed_step_block(step);
   EXPECT_THAT(block, HasSubstr("(10 earlier lines)\n10\n"));
   EXPECT_THAT(block, HasSubstr("\n49\n------\n"));
 }

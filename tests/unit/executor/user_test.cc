@@ -110,6 +110,13 @@ TEST_F(UserTest, TheErrorNamesWhatWasLookedFor) {
             "user 4294967296 is out of range: ids are 0 to 2147483647");
 }
 
+TEST_F(UserTest, TheErrorNamesAUserThatMayBeMeant) {
+  must(write_file(path("etc/passwd"), "app:x:7:7::/app:/bin/sh\n"));
+  EXPECT_EQ(fake::message_of(resolve("apq")),
+            "unable to find user \"apq\": no matching entries in the image's /etc/passwd (did you "
+            "mean app?)");
+}
+
 TEST_F(UserTest, AnImageWithoutTheFilesKnowsNumbersOnly) {
   must(remove_tree(path("etc")));
   EXPECT_EQ(must(resolve("")).uid, 0U);

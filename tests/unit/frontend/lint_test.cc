@@ -220,20 +220,6 @@ TEST(LintTest, DoesNotJudgeAnIgnoreFileWithExceptions) {
   EXPECT_THAT(found("FROM alpine\nCOPY . /\n", patterns({"*"})), IsEmpty());
 }
 
-TEST(LintReportTest, ShowsMoreLinesAroundASingleOne) {
-  const std::string text = "1\n2\n3\n4\n5\n6\n";
-  EXPECT_EQ(source_block({"D", 4, 4}, "D", text),
-            "D:4\n--------------------\n   2 |     2\n   3 |     3\n   4 | >>> 4\n   5 |     5\n"
-            "   6 |     6\n--------------------\n");
-  EXPECT_EQ(source_block({"D", 1, 2}, "D", text),
-            "D:1\n--------------------\n   1 | >>> 1\n   2 | >>> 2\n   3 |     3\n"
-            "--------------------\n");
-  EXPECT_EQ(source_block({"D", 6, 6}, "D", text),
-            "D:6\n--------------------\n   4 |     4\n   5 |     5\n   6 | >>> 6\n   7 |\n"
-            "--------------------\n");
-  EXPECT_EQ(source_block({}, "D", text), "");
-}
-
 TEST(LintReportTest, KeepsControlBytesFromTheTerminal) {
   const CheckResult result = check("FROM alpine\nENV A=$x \x1b[31m\n");
   EXPECT_EQ(check_text(result, "Dockerfile", "FROM alpine\nENV \x1b[31m\n").find('\x1b'),

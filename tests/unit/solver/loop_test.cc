@@ -112,7 +112,7 @@ TEST_F(LoopTest, StopsTheOthersWhenAStepFails) {
   const auto slow = g.add("slow"), bad = g.add("bad");
   const auto solution = solve(g.build({g.add("top", {slow, bad})}));
   ASSERT_FALSE(solution);
-  EXPECT_EQ(solution.error().to_string(), "Dockerfile:2: bad: exited with 2");
+  EXPECT_EQ(solution.error().to_string(), "Dockerfile:2: exited with 2");
   EXPECT_EQ(sink_->events({"failed", "cancelled", "done"}),
             (Names{"failed bad", "cancelled slow"}));
   EXPECT_EQ(ops_.times("execute top"), 0);
@@ -125,7 +125,7 @@ TEST_F(LoopTest, FailsWithTheErrorOfAMap) {
   const auto solution = solve(g.build({g.add("b", {g.add("a")})}));
   ASSERT_FALSE(solution);
   EXPECT_EQ(solution.error().code(), Code::kNotFound);
-  EXPECT_EQ(solution.error().message(), "a: no image");
+  EXPECT_EQ(solution.error().message(), "no image");
 }
 
 TEST_F(LoopTest, ObeysAStopFromOutside) {

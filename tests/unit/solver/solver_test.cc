@@ -202,7 +202,7 @@ TEST_F(SolverTest, CachesOutputsThatNobodyAskedFor) {
 TEST_F(SolverTest, RefusesAnOutputThatTheStepDoesNotMake) {
   GraphMaker g;
   const auto one = g.add("one").vertex;
-  EXPECT_EQ(text(g.build({{one, 3}})), "Dockerfile:1: one: the step has no output 3");
+  EXPECT_EQ(text(g.build({{one, 3}})), "Dockerfile:1: the step has no output 3");
 }
 
 TEST_F(SolverTest, TellsRecordsAndSourcesOfEdges) {
