@@ -43,6 +43,14 @@ Result<size_t> StringSource::read(std::span<std::byte> buffer) {
   return n;
 }
 
+Result<size_t> PrefixedSource::read(std::span<std::byte> buffer) {
+  if (position_ == head_.size()) return rest_->read(buffer);
+  const size_t count = std::min(buffer.size(), head_.size() - position_);
+  std::copy_n(head_.begin() + static_cast<ptrdiff_t>(position_), count, buffer.begin());
+  position_ += count;
+  return count;
+}
+
 Status StringSink::write(std::span<const std::byte> data) {
   data_.append(as_text(data));
   return {};

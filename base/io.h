@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kiln {
 
@@ -57,6 +58,19 @@ class StringSource : public Source {
  private:
   std::string data_;
   size_t position_ = 0;
+};
+
+/// Bytes that were read already, to find out what follows; then the rest.
+class PrefixedSource : public Source {
+ public:
+  PrefixedSource(std::span<const std::byte> head, std::unique_ptr<Source> rest)
+      : head_(head.begin(), head.end()), rest_(std::move(rest)) {}
+  Result<size_t> read(std::span<std::byte> buffer) override;
+
+ private:
+  std::vector<std::byte> head_;
+  size_t position_ = 0;
+  std::unique_ptr<Source> rest_;
 };
 
 class StringSink : public Sink {

@@ -229,6 +229,20 @@ std::string printable(std::string_view text, KeepLines keep_lines) {
   return out;
 }
 
+std::string without_credentials(std::string_view text) {
+  std::string out;
+  while (true) {
+    const size_t scheme = text.find("://");
+    if (scheme == std::string_view::npos) return out + std::string(text);
+    const size_t start = scheme + 3;
+    const size_t end = text.find_first_of("/?#\"' \t\n", start);
+    const std::string_view authority = text.substr(start, end - start);
+    const size_t at = authority.rfind('@');
+    out += text.substr(0, start);
+    text.remove_prefix(at == std::string_view::npos ? start : start + at + 1);
+  }
+}
+
 Result<uint64_t> parse_ram_bytes(std::string_view text) {
   const size_t digits_end = std::min(text.find_first_not_of("0123456789."), text.size());
   const std::string_view digits = text.substr(0, digits_end);

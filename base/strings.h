@@ -29,6 +29,9 @@ std::string quote(std::string_view text);
 /// Control bytes (but \n and \t if `keep_lines`) as \xNN: what may reach a terminal (SAFETY.md 5).
 enum class KeepLines : uint8_t { kNo, kYes };
 std::string printable(std::string_view text, KeepLines keep_lines = KeepLines::kNo);
+/// `text` with what stands before "@" in the authority of every URL in it left out: for messages,
+/// names and records (SAFETY.md 5).
+std::string without_credentials(std::string_view text);
 /// "512", "64k", "2MiB", "1.5g": binary units as docker's go-units RAMInBytes. kInvalidArgument.
 Result<uint64_t> parse_ram_bytes(std::string_view text);
 Result<int64_t> parse_int(std::string_view text);  // decimal, whole string

@@ -103,14 +103,17 @@ CLI::Option* add_many(CLI::App& command, const std::string& names, T& values,
 
 // Options that decide which graph a Dockerfile becomes: shared by build and debug dump-llb.
 void add_graph_options(CLI::App& command, BuildOptions& b) {
-  command.add_option("context", b.context, "PATH, or - for standard input");
+  command.add_option("context", b.context,
+                     "PATH, git or http(s) URL, or - for a tar or a Dockerfile on standard input");
   command.add_option("-f,--file", b.file,
-                     "Dockerfile (default: PATH/Dockerfile; -: standard input)");
+                     "Dockerfile (default: PATH/Dockerfile; -: standard input; or a URL)");
   command.add_option("--target", b.target, "Stage to build (default: the last)");
   add_many(command, "--build-arg", b.build_args,
            "Build argument NAME=VALUE; NAME alone takes it from the environment");
-  add_many(command, "--build-context", b.build_contexts,
-           "Further context NAME=VALUE: a directory, docker-image://, oci-layout://");
+  add_many(
+      command, "--build-context", b.build_contexts,
+      "Further context NAME=VALUE: a directory, docker-image://, oci-layout://, a git or http(s) "
+      "URL");
   add_many(command, "--label", b.labels, "Label of the image NAME=VALUE");
   add_many(command, "--platform", b.platforms, "Platform of the result (default: the host's)")
       ->delimiter(',');
@@ -321,8 +324,9 @@ std::optional<Usage> check(const Command& command) {
   if (const auto* dump = std::get_if<DumpLlbOptions>(&command)) build = &dump->build;
   if (build == nullptr) return std::nullopt;
   if (build->context.empty() && build->llb.empty() && build->call.empty())
-    return wrong_usage("a build needs a context: a directory, or \"-\" for standard input",
-                       "kiln build .");
+    return wrong_usage(
+        "a build needs a context: a directory, a git or http(s) URL, or \"-\" for standard input",
+        "kiln build .");
   const auto& modes = kProgressModes;
   if (!build->progress.empty() &&
       std::find(modes.begin(), modes.end(), build->progress) == modes.end())

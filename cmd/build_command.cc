@@ -9,6 +9,7 @@
 #include "cmd/commands.h"
 #include "cmd/config_resolver.h"
 #include "cmd/diagnostics.h"
+#include "cmd/fetch_dockerfile.h"
 #include "cmd/outputs.h"
 #include "cmd/render.h"
 #include "cmd/run_inputs.h"
@@ -99,7 +100,8 @@ class Build {
     KILN_CMD_TRY_ASSIGN(
         inputs_,
         options_.llb.empty()
-            ? read_build_inputs(options_, {engine_->scratch(), layout.stat_caches()})
+            ? read_build_inputs(options_,
+                                {engine_->scratch(), layout.stat_caches(), invocation_.stop})
             : read_definition_inputs(options_, {engine_->scratch(), layout.stat_caches()}));
     Result<frontend::FrontendRequest> request =
         make_request(options_, inputs_, invocation_.environment);
@@ -127,19 +129,9 @@ class Build {
   }
 
   OpsEnvironment operations() {
-    OpsEnvironment ops;
-    const RootLayout& layout = engine_->layout();
-    ops.snapshotter = &engine_->snapshots();
-    ops.content = &engine_->content();
-    ops.lease = &engine_->lease();
-    ops.executor = &engine_->executor();
-    ops.images = image_sources(*engine_, inputs_.layouts, invocation_.environment);
-    ops.contexts = inputs_.local;
-    ops.secrets = run_inputs_.secrets;
-    ops.ssh_sockets = run_inputs_.ssh_sockets;
-    ops.cache_mount_directory = layout.cache_mounts();
-    ops.scratch = engine_->scratch();
-    ops.search_path = invocation_.search_path;
+    OpsEnvironment ops = operations_of(
+        {*engine_, inputs_, run_inputs_, invocation_.environment, invocation_.search_path});
+    ops.remotes = remotes_;
     ops.add_hosts = request_.extra_hosts;
     ops.resources = request_.resources;
     ops.ulimits = request_.ulimits;
@@ -174,7 +166,17 @@ class Build {
     return {};
   }
 
+  Status fetch() {
+    const OpsEnvironment ops = operations();
+    const auto solve = [&](const llb::Graph& graph) {
+      return solve_tree(*engine_, ops, graph, *progress_, invocation_.stop);
+    };
+    return fetch_dockerfile(FetchDockerfile{solve, engine_->scratch(), invocation_.stop}, inputs_,
+                            request_);
+  }
+
   Result<ExportReport> build() {
+    if (inputs_.remote) KILN_TRY(fetch());
     KILN_TRY(make_plan());
     const OpsEnvironment ops = operations();
     Solver solver({make_ops(ops), make_loader(ops), &engine_->workers()});
@@ -221,6 +223,8 @@ class Build {
   std::unique_ptr<ProgressSink> progress_;
   Plan plan_;
   std::vector<BuildWarning> warnings_;
+  // Shared by the fetching and the building: both see the same commit and the same download.
+  const std::shared_ptr<RemoteFacts> remotes_ = std::make_shared<RemoteFacts>();
 };
 
 }  // namespace

@@ -1,16 +1,15 @@
 #include "cmd/build_inputs.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/io.h"
 #include "base/strings.h"
+#include "cmd/fetch_dockerfile.h"
+#include "cmd/stream_context.h"
 #include "frontend/dockerignore.h"
-#include "oci/compression.h"
-#include "oci/tar.h"
-#include "snapshotter/layer_apply.h"
+#include "frontend/remote_sources.h"
+#include "solver/ops/directory_view.h"
 
 namespace kiln::cmd {
 namespace {
@@ -18,18 +17,17 @@ namespace {
 constexpr uint64_t kDockerfileLimit = 64U << 20U;
 constexpr uint64_t kIgnoreFileLimit = 16U << 20U;
 
-bool is_remote(std::string_view text) {
-  for (const std::string_view prefix :
-       {"http://", "https://", "git://", "ssh://", "git@", "github.com/"})
-    if (text.starts_with(prefix)) return true;
-  return false;
+bool is_url(std::string_view text) {
+  return text.starts_with("http://") || text.starts_with("https://");
 }
 
-Result<std::string> read_stdin(uint64_t limit) {
-  Fd input(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
-  if (!input.valid()) return fail_errno("read", "standard input");
-  FdSource source(std::move(input), "standard input");
-  return read_all(source, limit, "standard input");
+// nullopt: a path. kInvalidArgument: a git URL that contradicts itself.
+Result<std::optional<frontend::ContextRef>> remote_context(const std::string& text) {
+  using Kind = frontend::ContextRef::Kind;
+  KILN_TRY_ASSIGN(const std::optional<frontend::GitRef> git, frontend::parse_git_context(text));
+  if (git) return frontend::ContextRef{Kind::kGit, text, {}};
+  if (is_url(text)) return frontend::ContextRef{Kind::kHttp, text, {}};
+  return std::nullopt;
 }
 
 bool is_directory(const std::string& path) {
@@ -94,14 +92,14 @@ Status read_dockerfile(const BuildOptions& options, BuildInputs& inputs,
     KILN_TRY_ASSIGN(inputs.dockerfile, read_stdin(kDockerfileLimit));
     return {};
   }
-  if (is_remote(options.file))
-    return fail(Code::kUnimplemented, "a Dockerfile from a URL is not supported yet");
+  if (is_url(options.file)) {
+    inputs.remote = RemoteDockerfile{options.file, ""};
+    return {};
+  }
   std::string path = options.file;
   if (path.empty()) {
     path = directory + "/Dockerfile";
     if (!is_file(path) && is_file(directory + "/dockerfile")) path = directory + "/dockerfile";
-  } else if (inputs.unpacked) {
-    path = directory + "/" + path;
   }
   if (!is_file(path)) return tl::unexpected(no_dockerfile(path, directory));
   KILN_TRY_ASSIGN(inputs.dockerfile, read_file(path, kDockerfileLimit));
@@ -112,7 +110,7 @@ Status read_dockerfile(const BuildOptions& options, BuildInputs& inputs,
 std::string ignore_file_for(const BuildOptions& options, const BuildInputs& inputs,
                             const std::string& directory) {
   std::string own;
-  if (options.file != "-") {
+  if (options.file != "-" && !is_url(options.file)) {
     own = options.file.empty() ? directory + "/" + inputs.filename : options.file;
     own += ".dockerignore";
     if (is_file(own)) return own;
@@ -120,60 +118,102 @@ std::string ignore_file_for(const BuildOptions& options, const BuildInputs& inpu
   return directory + "/.dockerignore";
 }
 
-bool looks_like_archive(std::string_view head) {
-  if (oci::detect_compression(as_bytes(head.substr(0, 6))) != oci::Detected::kNone) return true;
-  return head.size() >= 262 && head.substr(257, 5) == "ustar";
-}
-
-// `kiln build - < x`: a tar, compressed or not, is the context; anything else is a Dockerfile with
-// an empty context.
+// A tar is unpacked, and holds the Dockerfile; a bare Dockerfile leaves the context empty. No
+// ignore file acts on it (DOCKERFILE.md A.7).
 Status read_stream_context(const BuildOptions& options, BuildInputs& inputs,
                            const InputPlaces& places) {
   if (options.file == "-")
     return fail(Code::kInvalidArgument,
                 "context and Dockerfile cannot both come from standard input");
-  if (places.scratch.empty())
-    return fail(Code::kUnimplemented, "a context on standard input is not supported here");
   KILN_TRY_ASSIGN(TempDir temporary, TempDir::create(places.scratch, "context-"));
   inputs.unpacked = std::make_unique<TempDir>(std::move(temporary));
-  KILN_TRY_ASSIGN(std::string bytes, read_stdin(uint64_t{1} << 32U));
-  if (!looks_like_archive(bytes)) {
-    inputs.dockerfile = std::move(bytes);
-    inputs.filename = "Dockerfile";
-    return {};
+  KILN_TRY_ASSIGN(StreamContext stream, read_stream(inputs.unpacked->path(), places.stop));
+  if (stream.is_archive) {
+    if (is_url(options.file)) return read_dockerfile(options, inputs, "");
+    KILN_TRY_ASSIGN(Root root, Root::open(inputs.unpacked->path()));
+    return read_dockerfile_in(DirectoryView(std::move(root)), options.file, inputs);
   }
-  KILN_TRY_ASSIGN(const Root root, Root::open(inputs.unpacked->path()));
-  KILN_TRY_ASSIGN(std::unique_ptr<Source> tar,
-                  oci::decompress(std::make_unique<StringSource>(std::move(bytes))));
-  KILN_TRY_ASSIGN(const std::unique_ptr<oci::TarReader> reader,
-                  oci::TarReader::open(std::move(tar)));
-  ApplyOptions apply;
-  apply.mode = ApplyMode::kArchive;
-  KILN_TRY(apply_layer(*reader, root, apply, {}));
-  return read_dockerfile(options, inputs, inputs.unpacked->path());
+  if (!options.file.empty())
+    return tl::unexpected(
+        Error(Code::kInvalidArgument,
+              "standard input is a Dockerfile and no archive: there is no " + quote(options.file) +
+                  " in it")
+            .hint("leave out -f, or use `-f - DIRECTORY` for a Dockerfile on standard input"));
+  inputs.dockerfile = std::move(stream.dockerfile);
+  inputs.filename = "Dockerfile";
+  return {};
 }
 
-Status read_context(const BuildOptions& options, BuildInputs& inputs, const InputPlaces& places) {
-  if (options.context.empty())
-    return tl::unexpected(
-        Error(Code::kInvalidArgument, "kiln build needs a context: a directory or \"-\"")
-            .hint("kiln build ."));
-  if (is_remote(options.context))
-    return tl::unexpected(Error(Code::kUnimplemented, "a context from a URL is not supported yet")
-                              .hint("clone or download it and give the directory"));
-  if (options.context == "-") {
-    KILN_TRY(read_stream_context(options, inputs, places));
-    KILN_TRY_ASSIGN(inputs.local["context"], local_context(inputs.unpacked->path(), "", {}));
-    return {};
+tl::unexpected<Error> no_context(const std::string& text) {
+  Error error(Code::kNotFound, "unable to prepare context: path " + quote(text) + " not found");
+  if (is_file(text))
+    error = Error(Code::kInvalidArgument,
+                  "unable to prepare context: " + quote(text) + " is not a directory");
+  return tl::unexpected(
+      error.hint("a context is a directory, a git or http(s) URL, or \"-\" for a tar or a "
+                 "Dockerfile on standard input"));
+}
+
+// Only its URL is looked at; the Dockerfile in it comes later.
+Status note_remote_context(const BuildOptions& options, BuildInputs& inputs) {
+  inputs.remote.emplace();
+  if (is_url(options.file)) {
+    inputs.remote->url = options.file;
+  } else if (options.file == "-") {
+    inputs.remote.reset();
+    return read_dockerfile(options, inputs, "");
+  } else {
+    inputs.remote->file = options.file;
   }
-  if (!is_directory(options.context))
-    return fail(Code::kNotFound, "unable to prepare context: path " + quote(options.context) +
-                                     " not found or not a directory");
+  return {};
+}
+
+Status read_directory_context(const BuildOptions& options, BuildInputs& inputs,
+                              const InputPlaces& places) {
   KILN_TRY(read_dockerfile(options, inputs, options.context));
   const std::string ignore = ignore_file_for(options, inputs, options.context);
   KILN_TRY_ASSIGN(inputs.local["context"], local_context(options.context, ignore, places));
   inputs.context.exclude_patterns = inputs.local["context"].exclude_patterns;
   return {};
+}
+
+Status read_context(const BuildOptions& options, BuildInputs& inputs, const InputPlaces& places) {
+  if (options.context.empty())
+    return tl::unexpected(
+        Error(Code::kInvalidArgument,
+              "kiln build needs a context: a directory, a git or http(s) URL, or \"-\"")
+            .hint("kiln build ."));
+  if (options.context == "-") {
+    KILN_TRY(read_stream_context(options, inputs, places));
+    KILN_TRY_ASSIGN(inputs.local["context"], local_context(inputs.unpacked->path(), "", {}));
+    return {};
+  }
+  if (is_directory(options.context)) return read_directory_context(options, inputs, places);
+  KILN_TRY_ASSIGN(const std::optional<frontend::ContextRef> remote,
+                  remote_context(options.context));
+  if (!remote) return no_context(options.context);
+  inputs.context = *remote;
+  return note_remote_context(options, inputs);
+}
+
+Result<frontend::ContextRef> named_remote_context(const std::string& text,
+                                                  const std::string& value) {
+  const std::string shown = "--build-context " + quote(without_credentials(text));
+  Result<std::optional<frontend::ContextRef>> remote = remote_context(value);
+  if (!remote) return tl::unexpected(remote.error().wrap(shown));
+  if (*remote) return **std::move(remote);
+  if (value.starts_with("target:") || value.starts_with("input:"))
+    return tl::unexpected(
+        Error(Code::kUnimplemented, shown + ": " + quote(value) + " names a part of a bake file")
+            .hint("a stage of the same Dockerfile needs no --build-context: use its name"));
+  const size_t scheme = value.find("://");
+  if (scheme != std::string::npos)
+    return tl::unexpected(
+        Error(Code::kInvalidArgument,
+              shown + ": unknown kind of context " + quote(value.substr(0, scheme + 3)))
+            .hint("use a directory, docker-image://, oci-layout://, or a git or http(s) URL"));
+  return tl::unexpected(Error(Code::kNotFound, shown + ": no such directory")
+                            .hint("an image is named docker-image://" + value));
 }
 
 Status add_named_context(const std::string& text, BuildInputs& inputs, const InputPlaces& places) {
@@ -191,12 +231,9 @@ Status add_named_context(const std::string& text, BuildInputs& inputs, const Inp
     context.kind = Kind::kOciLayout;
     context.identifier = value.substr(13);
     inputs.layouts[name] = context.identifier;
-  } else if (is_remote(value)) {
-    return fail(Code::kUnimplemented,
-                "--build-context " + quote(text) + ": contexts from a URL are not supported yet");
+  } else if (!is_directory(value)) {
+    KILN_TRY_ASSIGN(context, named_remote_context(text, value));
   } else {
-    if (!is_directory(value))
-      return fail(Code::kNotFound, "--build-context " + quote(text) + ": no such directory");
     context.kind = Kind::kLocal;
     context.identifier = name;
     KILN_TRY_ASSIGN(inputs.local[name], local_context(value, value + "/.dockerignore", places));
@@ -208,6 +245,13 @@ Status add_named_context(const std::string& text, BuildInputs& inputs, const Inp
 }
 
 }  // namespace
+
+bool needs_fetch(const BuildOptions& options) {
+  if (is_url(options.file)) return true;
+  if (options.file == "-" || options.context == "-" || is_directory(options.context)) return false;
+  const auto remote = remote_context(options.context);
+  return remote && *remote;
+}
 
 Result<BuildInputs> read_build_inputs(const BuildOptions& options, const InputPlaces& places) {
   BuildInputs inputs;

@@ -1,5 +1,5 @@
 // What a build reads: the Dockerfile, its context and named contexts with their ignore files.
-// Nothing is walked here.
+// Nothing is walked or fetched here.
 #pragma once
 
 #include "base/fs.h"
@@ -10,9 +10,16 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 namespace kiln::cmd {
+
+/// Where a Dockerfile is that has to be fetched before it can be read.
+struct RemoteDockerfile {
+  std::string url;   // -f URL; "": in the context, which is a repository or a download
+  std::string file;  // -f, a path in that context; "": by the default names
+};
 
 struct BuildInputs {
   std::string dockerfile;  // text
@@ -21,17 +28,23 @@ struct BuildInputs {
   std::map<std::string, frontend::ContextRef> named;
   std::map<std::string, LocalContext> local;   // by source name
   std::map<std::string, std::string> layouts;  // oci-layout: name -> directory or tar
-  std::unique_ptr<TempDir> unpacked;           // of a context that came as a tar
+  std::unique_ptr<TempDir> unpacked;           // of a context that came as a tar, or is empty
+  std::optional<RemoteDockerfile> remote;      // until fetch_dockerfile() has filled in the text
 };
 
 struct InputPlaces {
   std::string
       scratch;  // an existing directory for what has to be unpacked; "": tar contexts are refused
   std::string stat_caches;  // an existing directory; "": none are kept
+  std::stop_token stop = {};
 };
 
-/// kNotFound: no context, no Dockerfile (with what is there); kInvalidArgument: bad
-/// --build-context, bad ignore pattern (at its line); kUnimplemented: git and http contexts.
+/// True: the build has to fetch its Dockerfile, so that its engine needs to solve.
+bool needs_fetch(const BuildOptions& options);
+
+/// Nothing is fetched: `remote` says what still is to be. kNotFound: no context, no Dockerfile
+/// (with what is there); kInvalidArgument: bad --build-context, bad ignore pattern (at its line), a
+/// git URL that contradicts itself.
 Result<BuildInputs> read_build_inputs(const BuildOptions& options, const InputPlaces& places);
 
 /// For --llb: the definition's bytes stand in `dockerfile`; the context (if given) and named

@@ -7,6 +7,7 @@
 #include "cmd/commands.h"
 #include "cmd/config_resolver.h"
 #include "cmd/diagnostics.h"
+#include "cmd/fetch_dockerfile.h"
 #include "cmd/render.h"
 #include "cmd/run_inputs.h"
 #include "frontend/lint/report.h"
@@ -194,14 +195,16 @@ CommandResult run_call(const BuildOptions& options, const Invocation& invocation
   if (!options.llb.empty())
     return usage_failure(
         Error(Code::kInvalidArgument, "--check and --call need a Dockerfile, not --llb"));
-  KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
-                      open_engine(options.global, Need::kStores, invocation));
-  KILN_CMD_TRY_ASSIGN(const BuildInputs inputs,
-                      read_build_inputs(options, {engine->layout().run(), ""}));
+  KILN_CMD_TRY_ASSIGN(
+      const std::unique_ptr<Engine> engine,
+      open_engine(options.global, needs_fetch(options) ? Need::kBuild : Need::kStores, invocation));
+  KILN_CMD_TRY_ASSIGN(BuildInputs inputs, read_build_inputs(options, {engine->layout().run(), ""}));
   Result<frontend::FrontendRequest> request = make_request(options, inputs, invocation.environment);
   if (!request) return usage_failure(request.error());
   const ImageSources images = image_sources(*engine, inputs.layouts, invocation.environment);
   const std::unique_ptr<Renderer> display = pull_display(options);
+  KILN_CMD_TRY(
+      fetch_dockerfile(FetchAlone{*engine, options, invocation, *display}, inputs, *request));
   ConfigResolver resolver(images, *display);
   CommandResult result = answer({options, invocation, inputs, *request, resolver}, *call);
   display->finish(result.has_value());

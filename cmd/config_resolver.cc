@@ -67,4 +67,20 @@ Result<frontend::ResolvedImage> ConfigResolver::resolve(const std::string& refer
                                  std::move(image->config_json)};
 }
 
+std::vector<std::string> ConfigResolver::known_names() {
+  std::vector<std::string> names;
+  if (sources_.images == nullptr) return names;
+  const auto stored = sources_.images->list();
+  if (!stored) return names;  // an error is being told already
+  constexpr std::string_view kLatest = ":latest";
+  for (const oci::StoredImage& image : *stored) {
+    const Result<oci::Reference> name = oci::Reference::parse(image.name);
+    if (!name) continue;
+    names.push_back(name->familiar());
+    if (names.back().ends_with(kLatest))
+      names.push_back(names.back().substr(0, names.back().size() - kLatest.size()));
+  }
+  return names;
+}
+
 }  // namespace kiln::cmd

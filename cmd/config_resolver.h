@@ -17,6 +17,7 @@ class ConfigResolver : public frontend::ImageConfigResolver {
   Result<frontend::ResolvedImage> resolve(const std::string& reference, const Platform& platform,
                                           frontend::ResolveMode mode,
                                           std::stop_token stop) override;
+  std::vector<std::string> known_names() override;
 
  private:
   const ImageSources& sources_;

@@ -7,6 +7,7 @@
 #include "cmd/commands.h"
 #include "cmd/config_resolver.h"
 #include "cmd/diagnostics.h"
+#include "cmd/fetch_dockerfile.h"
 #include "cmd/run_inputs.h"
 #include "exporter/output_file.h"
 #include "frontend/ast.h"
@@ -50,14 +51,16 @@ Result<std::string> read_text(const std::string& file) {
 CommandResult run_dump_llb(const DumpLlbOptions& options, const Invocation& invocation) {
   BuildOptions build = options.build;
   if (build.context.empty()) build.context = ".";
-  KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
-                      open_engine(build.global, Need::kStores, invocation));
-  KILN_CMD_TRY_ASSIGN(const BuildInputs inputs,
-                      read_build_inputs(build, {engine->layout().run(), ""}));
+  KILN_CMD_TRY_ASSIGN(
+      const std::unique_ptr<Engine> engine,
+      open_engine(build.global, needs_fetch(build) ? Need::kBuild : Need::kStores, invocation));
+  KILN_CMD_TRY_ASSIGN(BuildInputs inputs, read_build_inputs(build, {engine->layout().run(), ""}));
   Result<frontend::FrontendRequest> request = make_request(build, inputs, invocation.environment);
   if (!request) return usage_failure(request.error());
   const ImageSources sources = image_sources(*engine, inputs.layouts, invocation.environment);
   NoProgress progress;
+  KILN_CMD_TRY(
+      fetch_dockerfile(FetchAlone{*engine, build, invocation, progress}, inputs, *request));
   ConfigResolver resolver(sources, progress);
   const Result<frontend::FrontendResult> converted =
       frontend::dockerfile_to_llb(*request, resolver, invocation.stop);

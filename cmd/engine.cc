@@ -122,6 +122,7 @@ Status Engine::open_stores() {
   KILN_TRY_ASSIGN(content_, oci::LocalContentStore::open(*database_, *leases_, layout_.content()));
   KILN_TRY_ASSIGN(images_, oci::ImageStore::open(*database_));
   KILN_TRY_ASSIGN(cache_, LocalCacheStore::open(*database_, *lease_, layout_.run() + "/keys"));
+  KILN_TRY_ASSIGN(downloads_, Downloads::open(*database_));
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/database.h"
 #include "base/workers.h"
+#include "cache/downloads.h"
 #include "cache/local_store.h"
 #include "cmd/options.h"
 #include "oci/image_store.h"
@@ -63,6 +64,7 @@ class Engine {
   oci::LocalContentStore& content() { return *content_; }
   oci::ImageStore& images() { return *images_; }
   LocalCacheStore& cache() { return *cache_; }
+  Downloads& downloads() { return *downloads_; }
   Snapshotter& snapshots() { return *snapshots_; }  // kBuild only
   Executor& executor() {
     return *executor_;
@@ -86,6 +88,7 @@ class Engine {
   std::unique_ptr<oci::LocalContentStore> content_;
   std::unique_ptr<oci::ImageStore> images_;
   std::unique_ptr<LocalCacheStore> cache_;
+  std::unique_ptr<Downloads> downloads_;
   std::unique_ptr<Snapshotter> snapshots_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<WorkerPool> workers_;

@@ -29,7 +29,7 @@ struct ResourceOptions {
 
 struct BuildOptions {
   GlobalOptions global;
-  std::string context;  // PATH, "-"
+  std::string context;  // PATH, git or http(s) URL, "-"
   std::string file;     // -f; "" : Dockerfile in the context
   std::string llb;      // --llb: a pb.Definition instead of a Dockerfile; "-": stdin
   std::vector<std::string> tags, outputs, platforms, build_args, labels, build_contexts, secrets,

@@ -31,11 +31,11 @@ class RegistryPull {
       job.progress.on_event(
           Transfer{job.vertex, blob.digest.to_string(), done, blob.size, done == blob.size});
     };
-    Result<oci::Descriptor> image = oci::pull_image(access, engine_.content(), engine_.lease(),
-                                                    name, platform, report, job.stop);
-    if (!image) return tl::unexpected(image.error().wrap("pull \"" + name.familiar() + "\""));
+    KILN_TRY_ASSIGN(oci::Descriptor image,
+                    oci::pull_image(access, engine_.content(), engine_.lease(), name, platform,
+                                    report, job.stop));
     // Named, so that the next build finds it and a prune does not take it for waste.
-    if (!name.tag.empty()) KILN_TRY(engine_.images().tag(name, *image));
+    if (!name.tag.empty()) KILN_TRY(engine_.images().tag(name, image));
     return image;
   }
 

@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/strings.h"
 #include "cmd/registry_pull.h"
+#include "solver/solver.h"
 
 namespace kiln::cmd {
 namespace {
@@ -97,6 +98,33 @@ ImageSources image_sources(Engine& engine, const std::map<std::string, std::stri
   sources.layouts = layouts;
   sources.pull = make_registry_pull(engine, environment);
   return sources;
+}
+
+OpsEnvironment operations_of(const OperationInputs& from) {
+  OpsEnvironment ops;
+  Engine& engine = from.engine;
+  ops.snapshotter = &engine.snapshots();
+  ops.content = &engine.content();
+  ops.lease = &engine.lease();
+  ops.executor = &engine.executor();
+  ops.downloads = &engine.downloads();
+  ops.images = image_sources(engine, from.inputs.layouts, from.environment);
+  ops.contexts = from.inputs.local;
+  ops.secrets = from.run.secrets;
+  ops.ssh_sockets = from.run.ssh_sockets;
+  ops.cache_mount_directory = engine.layout().cache_mounts();
+  ops.scratch = engine.scratch();
+  ops.search_path = from.search_path;
+  return ops;
+}
+
+Result<RefPtr> solve_tree(Engine& engine, const OpsEnvironment& operations, const llb::Graph& graph,
+                          ProgressSink& progress, std::stop_token stop) {
+  Solver solver({make_ops(operations), make_loader(operations), &engine.workers()});
+  SolveOptions options;
+  options.caches = {&engine.cache()};
+  KILN_TRY_ASSIGN(Solution solution, solver.solve(graph, options, progress, std::move(stop)));
+  return std::move(solution.targets.front());
 }
 
 }  // namespace kiln::cmd

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cmd/args.h"
+#include "cmd/build_inputs.h"
 #include "cmd/engine.h"
 #include "solver/ops/ops.h"
 
@@ -22,5 +23,20 @@ Result<RunInputs> read_run_inputs(const BuildOptions& options, const Environment
 /// The engine's stores, with a registry client that takes credentials from docker's config file.
 ImageSources image_sources(Engine& engine, const std::map<std::string, std::string>& layouts,
                            const Environment& environment);
+
+/// What operations work with, as far as it follows from these: sources, secrets and places. Engines
+/// of kind kBuild only; all is borrowed.
+struct OperationInputs {
+  Engine& engine;
+  const BuildInputs& inputs;
+  const RunInputs& run;
+  const Environment& environment;
+  const std::string& search_path;
+};
+OpsEnvironment operations_of(const OperationInputs& from);
+
+/// Solves one target, with the engine's cache.
+Result<RefPtr> solve_tree(Engine& engine, const OpsEnvironment& operations, const llb::Graph& graph,
+                          ProgressSink& progress, std::stop_token stop);
 
 }  // namespace kiln::cmd

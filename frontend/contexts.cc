@@ -4,7 +4,7 @@
 #include "base/path.h"
 #include "base/strings.h"
 #include "frontend/conversion.h"
-#include "frontend/git_ref.h"
+#include "frontend/remote_sources.h"
 #include "oci/reference.h"
 
 #include <utility>
@@ -14,7 +14,6 @@ namespace kiln::frontend {
 namespace {
 
 constexpr std::string_view kPlatformMark = "::";
-constexpr char kHttpFile[] = "context";
 
 /// References that mean the same image get one spelling; anything else stays as it is.
 std::string normalise(std::string_view name) {
@@ -37,14 +36,6 @@ llb::Meta named(const std::string& name) {
   return meta;
 }
 
-bool keep_git_dir(const FrontendRequest& request) {
-  bool keep = false;
-  for (const auto& [key, value] : request.build_args) {
-    if (key == "BUILDKIT_CONTEXT_KEEP_GIT_DIR") keep = value == "1" || equal_fold(value, "true");
-  }
-  return keep;
-}
-
 }  // namespace
 
 Contexts::Contexts(const FrontendRequest& request, Plan& plan, Images& images)
@@ -62,12 +53,12 @@ Result<Root> Contexts::main() {
       main_ = add_local(ref, ref.identifier, "[internal] load build context");
       break;
     case ContextRef::Kind::kGit: {
-      KILN_TRY_ASSIGN(Root root, add_git(ref, "[internal] load git source " + ref.identifier));
-      main_ = root;
+      KILN_TRY_ASSIGN(main_,
+                      add_repository(plan_, request_, ref.identifier, remote_context_step(ref)));
       break;
     }
     case ContextRef::Kind::kHttp:
-      main_ = add_http(ref, "[internal] load remote build context");
+      main_ = add_unpacked(plan_, ref.identifier, kDownloadName, remote_context_step(ref));
       break;
     case ContextRef::Kind::kImage:
     case ContextRef::Kind::kOciLayout: {
@@ -110,11 +101,15 @@ Result<OpenedContext> Contexts::open_new(const NamedContext& context, const Plat
     case ContextRef::Kind::kOciLayout:
       return open_layout(context, platform);
     case ContextRef::Kind::kGit: {
-      KILN_TRY_ASSIGN(Root root, add_git(ref, step + ref.identifier));
+      KILN_TRY_ASSIGN(const Root root,
+                      add_repository(plan_, request_, ref.identifier, step + ref.identifier));
       return OpenedContext{root, {}, {}};
     }
     case ContextRef::Kind::kHttp:
-      return OpenedContext{add_http(ref, step + ref.identifier), {}, {}};
+      return OpenedContext{
+          add_unpacked(plan_, ref.identifier, url_file_name(ref.identifier), step + ref.identifier),
+          {},
+          {}};
     case ContextRef::Kind::kLocal:
       break;
   }
@@ -130,27 +125,6 @@ Root Contexts::add_local(const ContextRef& ref, const std::string& hint, const s
   const llb::Output output = plan_.add(std::move(op), {}, std::nullopt, named(step));
   locals_[output.vertex] = Local{output, {}};
   return output;
-}
-
-Result<Root> Contexts::add_git(const ContextRef& ref, const std::string& step) {
-  std::string url = ref.identifier;
-  if (url.starts_with("github.com/"))
-    url = "https://" + url + (url.find(".git") == url.npos ? ".git" : "");
-  KILN_TRY_ASSIGN(std::optional<GitRef> git, parse_git_ref(url));
-  if (!git) return fail(Code::kInvalidArgument, "not a git URL: " + ref.identifier);
-  if (keep_git_dir(request_)) git->keep_git_dir = true;
-  return plan_.add(git_source(*git), {}, std::nullopt, named(step));
-}
-
-Root Contexts::add_http(const ContextRef& ref, const std::string& step) {
-  llb::SourceOp op{ref.identifier, {{"http.filename", kHttpFile}}};
-  const llb::Output file = plan_.add(std::move(op), {}, std::nullopt, named(step));
-  llb::CopyAction copy;
-  copy.src = std::string("/") + kHttpFile;
-  copy.dest = "/";
-  copy.attempt_unpack = true;
-  llb::FileOp unpack{{{llb::kNoIndex, 0, 0, std::move(copy)}}};
-  return plan_.add(std::move(unpack), {file}, std::nullopt, named(step + ": unpack"));
 }
 
 Result<OpenedContext> Contexts::open_image(const NamedContext& context, const Platform& platform) {

@@ -54,8 +54,6 @@ class Contexts {
   };
 
   Root add_local(const ContextRef& ref, const std::string& hint, const std::string& step);
-  Result<Root> add_git(const ContextRef& ref, const std::string& step);
-  Root add_http(const ContextRef& ref, const std::string& step);
   Result<OpenedContext> open_image(const NamedContext& context, const Platform& platform);
   Result<OpenedContext> open_layout(const NamedContext& context, const Platform& platform);
   Result<OpenedContext> open_new(const NamedContext& context, const Platform& platform);

@@ -90,9 +90,6 @@ std::string step_name(const Conversion& c, const Stage& stage, const Command& co
                       const std::string& text);
 /// The instruction's text for a step name: variables expanded, the name in upper case.
 std::string step_text(const Conversion& c, const Stage& stage, const Command& command);
-/// What is shown or kept carries no "user:password@" of a URL (SAFETY.md 5). "git@host:path" has no
-/// password.
-std::string without_credentials(std::string_view text);
 /// Name, place, command text, stage; `name` from step_name.
 llb::Meta step_meta(const Stage& stage, const Command& command, std::string name);
 /// For what no single instruction asked for: "[internal] " and the text.

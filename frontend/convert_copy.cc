@@ -3,6 +3,7 @@
 #include "frontend/conversion.h"
 #include "frontend/git_ref.h"
 #include "frontend/owner.h"
+#include "frontend/remote_sources.h"
 
 #include <utility>
 
@@ -79,17 +80,6 @@ bool has_wildcard(std::string_view text) {
 
 bool is_http(std::string_view text) {
   return text.starts_with("http://") || text.starts_with("https://");
-}
-
-/// "/x?y=z#w" of a URL to its last path element.
-std::string url_file_name(std::string_view url) {
-  const size_t start = url.find("://") + 3;
-  const std::string_view rest = url.substr(start, url.find_first_of("?#", start) - start);
-  const size_t slash = rest.find('/');
-  if (slash == std::string_view::npos) return "__unnamed__";
-  const std::string clean = clean_path(rest.substr(slash));
-  const std::string name = clean.substr(clean.rfind('/') + 1);
-  return name.empty() ? "__unnamed__" : name;
 }
 
 /// --parents: the directories of the source are kept, from the pivot "/./" on (DOCKERFILE.md C18).

@@ -143,10 +143,12 @@ void count_steps(Stage& stage) {
 
 Error not_found(const Conversion& c, const Stage& stage, const Error& error) {
   std::vector<std::string> known = c.stages.names();
+  for (const std::string& name : c.images.known_names()) known.push_back(name);
   known.insert(known.end(), common_images().begin(), common_images().end());
-  const bool denied = error.code() == Code::kNotFound || error.code() == Code::kUnauthenticated ||
-                      error.code() == Code::kPermissionDenied;
-  const std::string close = denied ? did_you_mean(stage.base_name, known) : "";
+  const bool nameless = error.code() == Code::kNotFound || error.code() == Code::kUnavailable ||
+                        error.code() == Code::kUnauthenticated ||
+                        error.code() == Code::kPermissionDenied;
+  const std::string close = nameless ? did_you_mean(stage.base_name, known) : "";
   const Error out(error.code(), stage.base_name + ": " + error.message() + close);
   return error.advice().empty() ? out : out.hint(error.advice());
 }

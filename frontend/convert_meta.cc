@@ -47,7 +47,7 @@ class CommandConverter {
       const bool exported = !item.key.starts_with("BUILDKIT_SBOM_SCAN_");
       if (value && exported) set_variable(item.key, *value);
       stage_.args.push_back({item.key, value});
-      text += " " + item.key + (value ? "=" + *value : "");
+      text += " " + item.key + (value ? "=" + without_credentials(*value) : "");
     }
     return history(std::move(text));
   }

@@ -228,7 +228,9 @@ std::string history_text(const Stage& stage, const std::vector<std::string>& arg
   std::map<std::string, size_t> places;
   for (const BuildArg& arg : stage.args) {
     const auto live = stage.env.get(arg.key);
-    const std::string text = arg.key + "=" + (live ? std::string(*live) : arg.value.value_or(""));
+    const std::string text =
+        arg.key + "=" +
+        without_credentials(live ? *live : std::string_view(arg.value ? *arg.value : ""));
     const auto [place, inserted] = places.emplace(arg.key, words.size());
     if (inserted) {
       words.push_back(text);

@@ -45,6 +45,8 @@ class ImageConfigResolver {
   /// registry trouble.
   virtual Result<ResolvedImage> resolve(const std::string& reference, const Platform& platform,
                                         ResolveMode mode, std::stop_token stop) = 0;
+  /// Names of images that are here, as people write them: for did-you-mean.
+  virtual std::vector<std::string> known_names() { return {}; }
 };
 
 /// Where files come from: the main context or a `--build-context`.
@@ -57,7 +59,7 @@ struct ContextRef {
                  // path: it is "oci-layout://docker.io/library/<context name>@<digest>" with
                  // attrs["oci.store"] = <context name>
     kGit,        // identifier: the URL as the user gave it, with #ref:subdir
-    kHttp,       // identifier: URL of an archive that is unpacked
+    kHttp,       // identifier: URL of an archive, which is unpacked; else the context is that file
   };
   Kind kind = Kind::kLocal;
   std::string identifier = "context";

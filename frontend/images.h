@@ -9,6 +9,7 @@
 #include <stop_token>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace kiln::frontend {
 
@@ -19,6 +20,7 @@ class Images {
 
   /// kCancelled once a stop was requested; the resolver's errors as they are.
   Result<ResolvedImage> resolve(const std::string& reference, const Platform& platform);
+  std::vector<std::string> known_names() const { return resolver_.known_names(); }
   /// "docker-image://<reference>[@<digest>]" with the resolve mode.
   llb::SourceOp source(const ResolvedImage& image) const;
 

@@ -45,20 +45,6 @@ std::string upper_name(const std::string& text) {
 
 }  // namespace
 
-std::string without_credentials(std::string_view text) {
-  std::string out;
-  while (true) {
-    const size_t scheme = text.find("://");
-    if (scheme == std::string_view::npos) return out + std::string(text);
-    const size_t start = scheme + 3;
-    const size_t end = text.find_first_of("/?#\"' \t\n", start);
-    const std::string_view authority = text.substr(start, end - start);
-    const size_t at = authority.rfind('@');
-    out += text.substr(0, start);
-    text.remove_prefix(at == std::string_view::npos ? start : start + at + 1);
-  }
-}
-
 void warn_undefined(Conversion& c, const Stage& stage, const Command& command,
                     const std::vector<std::string>& names) {
   std::vector<std::string> undefined;  // an ARG without a value is declared all the same

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <vector>
 
 #include "oci/compression.h"
@@ -203,25 +202,6 @@ class DecompressingSource : public Source {
   std::vector<std::byte> buffer_;
   Input in_;  // of buffer_: not decoded yet
   bool between_ = true;
-};
-
-// The bytes that detection took, then the rest.
-class PrefixedSource : public Source {
- public:
-  PrefixedSource(std::span<const std::byte> head, std::unique_ptr<Source> rest)
-      : head_(head.begin(), head.end()), rest_(std::move(rest)) {}
-  Result<size_t> read(std::span<std::byte> buffer) override {
-    if (position_ == head_.size()) return rest_->read(buffer);
-    const size_t count = std::min(buffer.size(), head_.size() - position_);
-    std::memcpy(buffer.data(), head_.data() + position_, count);
-    position_ += count;
-    return count;
-  }
-
- private:
-  std::vector<std::byte> head_;
-  size_t position_ = 0;
-  std::unique_ptr<Source> rest_;
 };
 
 std::unique_ptr<Decoder> decoder_for(Detected format) {

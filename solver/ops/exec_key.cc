@@ -50,13 +50,17 @@ void add_mount(KeyFields& key, const llb::ExecMount& mount) {
   if (mount.ssh) add_credential(key, *mount.ssh);
 }
 
-// Limits, the cgroup and added hosts say how a step runs on this machine today, not what it makes.
 void add_meta(KeyFields& key, const llb::ExecMeta& meta) {
   add_list(key, "arg", meta.args);
   add_list(key, "env", meta.env);
   key.add("cwd", meta.cwd);
   add_text(key, "user", meta.user);
   add_text(key, "hostname", meta.hostname);
+  add_text(key, "cgroup_parent", meta.cgroup_parent);
+  for (const llb::HostIp& host : meta.extra_hosts) key.add("extra_host", host.host);
+  for (const llb::Ulimit& limit : meta.ulimits)
+    key.add("ulimit",
+            limit.name + "=" + std::to_string(limit.soft) + ":" + std::to_string(limit.hard));
   for (const int32_t code : meta.valid_exit_codes) key.add("valid_exit_code", std::to_string(code));
   add_flag(key, "remove_mount_stubs_recursive", meta.remove_mount_stubs_recursive);
 }

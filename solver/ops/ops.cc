@@ -24,7 +24,7 @@ std::string describe_action(const llb::FileAction& action) {
 }
 
 std::string describe_op(const llb::SourceOp& op) {
-  return op.identifier;
+  return without_credentials(op.identifier);
 }
 std::string describe_op(const llb::ExecOp& op) {
   return join(op.meta.args, " ");

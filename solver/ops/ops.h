@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/platform.h"
+#include "cache/downloads.h"
 #include "llb/op.h"
 #include "oci/compression.h"
 #include "oci/content_store.h"
@@ -21,6 +22,7 @@
 #include "solver/operation.h"
 #include "solver/sources/context.h"
 #include "solver/sources/image.h"
+#include "solver/sources/remote_facts.h"
 
 namespace kiln {
 
@@ -45,6 +47,8 @@ struct OpsEnvironment {
   ImageSources images;
   std::map<std::string, LocalContext> contexts;  // by source name: "context", "dockerfile", …
   std::string user_agent = "kiln";               // of http sources
+  Downloads* downloads = nullptr;                // null: an unchanged download is fetched anew
+  std::shared_ptr<RemoteFacts> remotes;          // null: every operation asks for itself
 
   std::map<std::string, SecretProvider> secrets;   // by id
   std::map<std::string, std::string> ssh_sockets;  // id -> path of an agent's socket

@@ -18,7 +18,7 @@ constexpr size_t kSha256Digits = 64;
 constexpr int64_t kNanoseconds = 1'000'000'000;
 
 struct GitRequest {
-  std::string remote, ref, subdirectory, checksum, known_hosts;
+  std::string remote, user_and_password, ref, subdirectory, checksum, known_hosts;
   std::string token_secret, header_secret, ssh_id;
   bool keeps_git_directory = false;
   bool skips_submodules = false;
@@ -69,6 +69,9 @@ Result<GitRequest> parse_request(const llb::SourceOp& op) {
     if (colon != std::string::npos) request.subdirectory = fragment.substr(colon + 1);
   }
   for (const auto& [name, value] : op.attrs) KILN_TRY(apply_attr(name, value, request));
+  internal::SplitRemote split = internal::split_credentials(request.remote);
+  request.remote = std::move(split.url);
+  request.user_and_password = std::move(split.user_and_password);
   KILN_TRY(internal::check_git_remote(request.remote));
   if (request.ref.starts_with('-') || request.ref.find_first_of(" ~^:?*[\\\n") != std::string::npos)
     return fail(Code::kInvalidArgument, "not a git ref: " + quote(request.ref));
@@ -78,7 +81,7 @@ Result<GitRequest> parse_request(const llb::SourceOp& op) {
 }
 
 /// "<object>\t<ref>" lines. A branch wins over a tag; of a tag, the commit it stands for.
-std::string pick_commit(const std::string& listing, const std::string& ref) {
+RemoteFacts::Commit pick_commit(const std::string& listing, const std::string& ref) {
   const std::vector<std::string> order = {
       "refs/heads/" + ref, "refs/tags/" + ref + "^{}", "refs/tags/" + ref, ref + "^{}", ref,
       "refs/" + ref};
@@ -86,7 +89,8 @@ std::string pick_commit(const std::string& listing, const std::string& ref) {
   for (const std::string& wanted : order) {
     for (const std::string& line : lines) {
       const size_t tab = line.find('\t');
-      if (tab != std::string::npos && line.substr(tab + 1) == wanted) return line.substr(0, tab);
+      if (tab == std::string::npos || line.substr(tab + 1) != wanted) continue;
+      return {line.substr(0, tab), wanted.substr(0, wanted.find('^'))};
     }
   }
   return {};
@@ -130,20 +134,42 @@ class GitOperation : public Operation {
     KILN_TRY(make_settings());
     std::string commit = request_.ref;
     if (!is_commit(commit)) {
+      KILN_TRY_ASSIGN(commit, commit_of_ref(job));
+    }
+    if (!commit.starts_with(request_.checksum))
+      return tl::unexpected(
+          Error(Code::kFailedPrecondition,
+                "expected checksum to match " + request_.checksum + ", got " + commit)
+              .hint("the ref has moved since: pin what it names now, or name "
+                    "the commit itself"));
+    commit_ = std::move(commit);
+    return {};
+  }
+
+  /// Once a build: what was found the first time holds (remote_facts.h).
+  Result<std::string> commit_of_ref(JobContext& job) {
+    const std::string ref = request_.ref.empty() ? "HEAD" : request_.ref;
+    const std::string question = request_.remote + "\n" + ref;
+    std::optional<RemoteFacts::Commit> found;
+    if (environment_.remotes) found = environment_.remotes->commit(question);
+    if (!found) {
       KILN_TRY_ASSIGN(const auto git, internal::GitCommand::create(*settings_));
-      const std::string ref = request_.ref.empty() ? "HEAD" : request_.ref;
       KILN_TRY_ASSIGN(
           const std::string listing,
           git.run("", {"ls-remote", "--", request_.remote, ref, ref + "^{}"}, job.stop));
-      commit = pick_commit(listing, ref);
-      if (!is_commit(commit))
-        return fail(Code::kNotFound, "the repository does not contain ref " + quote(ref));
+      found = pick_commit(listing, ref);
+      if (!is_commit(found->id)) return no_ref(ref);
+      if (environment_.remotes) found = environment_.remotes->settle_commit(question, *found);
     }
-    if (!commit.starts_with(request_.checksum))
-      return fail(Code::kDataLoss,
-                  "expected checksum to match " + request_.checksum + ", got " + commit);
-    commit_ = std::move(commit);
-    return {};
+    full_ref_ = found->ref;
+    return found->id;
+  }
+
+  static tl::unexpected<Error> no_ref(const std::string& ref) {
+    const Error error(Code::kNotFound, "the repository does not contain ref " + quote(ref));
+    constexpr size_t kShortCommit = 7;
+    if (ref.size() < kShortCommit || !is_hex(ref)) return tl::unexpected(error);
+    return tl::unexpected(error.hint("a commit without a branch or tag needs all its 40 digits"));
   }
 
   Status make_settings() {
@@ -154,10 +180,22 @@ class GitOperation : public Operation {
     settings.known_hosts = request_.known_hosts;
     if (!request_.ssh_id.empty()) {
       const auto socket = environment_.ssh_sockets.find(request_.ssh_id);
-      if (socket != environment_.ssh_sockets.end()) settings.ssh_socket = socket->second;
+      if (socket == environment_.ssh_sockets.end())
+        return tl::unexpected(
+            Error(Code::kFailedPrecondition,
+                  "no SSH key " + quote(request_.ssh_id) + " forwarded from the client")
+                .hint("start ssh-agent and add --ssh " + request_.ssh_id));
+      settings.ssh_socket = socket->second;
     }
-    KILN_TRY_ASSIGN(settings.authorization, secret(request_.header_secret));
-    if (settings.authorization.empty()) {
+    if (!request_.user_and_password.empty()) {
+      settings.authorization = "basic " + oci::encode_base64(request_.user_and_password);
+      settings_ = std::move(settings);
+      return {};
+    }
+    if (request_.remote.starts_with("http")) {
+      KILN_TRY_ASSIGN(settings.authorization, secret(request_.header_secret));
+    }
+    if (request_.remote.starts_with("http") && settings.authorization.empty()) {
       KILN_TRY_ASSIGN(const std::string token, secret(request_.token_secret));
       if (!token.empty())
         settings.authorization = "basic " + oci::encode_base64("x-access-token:" + token);
@@ -183,18 +221,14 @@ class GitOperation : public Operation {
 
   Status check_out(const internal::GitCommand& git, JobContext& job) {
     const std::string repository = git.repository();
-    KILN_TRY(git.run("", {"init", "--quiet", repository}, job.stop));
-    // Servers may refuse single commits, and some cannot do shallow fetches.
-    const auto shallow = git.run(
-        repository, {"fetch", "--quiet", "--depth=1", "--no-tags", "--", request_.remote, commit_},
-        job.stop);
-    if (!shallow) {
-      if (shallow.error().code() == Code::kCancelled) return tl::unexpected(shallow.error());
-      KILN_TRY(git.run(repository,
-                       {"fetch", "--quiet", "--tags", "--", request_.remote,
-                        "+refs/heads/*:refs/remotes/origin/*"},
-                       job.stop));
-    }
+    // No template: hooks and notes of this machine's git are no part of a kept .git.
+    const char* format = commit_.size() == kSha256Digits ? "sha256" : "sha1";
+    KILN_TRY(git.run(
+        "",
+        {"init", "--quiet", "--template=", std::string("--object-format=") + format, repository},
+        job.stop));
+    KILN_TRY(git.run(repository, {"remote", "add", "origin", request_.remote}, job.stop));
+    KILN_TRY(fetch(git, job));
     KILN_TRY(git.run(repository, {"checkout", "--quiet", "--detach", commit_}, job.stop));
     KILN_TRY_ASSIGN(const std::string head, git.run(repository, {"rev-parse", "HEAD"}, job.stop));
     // The ref may have named a tag object: what counts is that it leads to this commit.
@@ -202,11 +236,32 @@ class GitOperation : public Operation {
       return fail(Code::kDataLoss, "git checked out something that is no commit");
     KILN_TRY_ASSIGN(const bool has_modules, exists(repository + "/.gitmodules"));
     if (!has_modules || request_.skips_submodules) return {};
-    KILN_TRY(git.run(repository, {"remote", "add", "origin", request_.remote}, job.stop));
-    KILN_TRY(git.run(repository,
-                     {"submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"},
-                     job.stop));
-    return {};
+    return add_submodules(git, job);
+  }
+
+  /// Servers may refuse single commits, and some cannot do shallow fetches.
+  Status fetch(const internal::GitCommand& git, JobContext& job) {
+    const std::string repository = git.repository();
+    const auto shallow = git.run(
+        repository, {"fetch", "--quiet", "--depth=1", "--no-tags", "--", request_.remote, commit_},
+        job.stop);
+    if (shallow) return {};
+    if (shallow.error().code() == Code::kCancelled) return tl::unexpected(shallow.error());
+    std::vector<std::string> all = {
+        "fetch", "--quiet", "--tags", "--", request_.remote, "+refs/heads/*:refs/remotes/origin/*"};
+    if (full_ref_.starts_with("refs/") && !full_ref_.starts_with("refs/heads/"))
+      all.push_back("+" + full_ref_ + ":refs/kiln/wanted");
+    return git.run(repository, std::move(all), job.stop).map([](const std::string&) {});
+  }
+
+  static Status add_submodules(const internal::GitCommand& git, JobContext& job) {
+    std::vector<std::string> update = {"submodule", "--quiet", "update", "--init", "--recursive"};
+    std::vector<std::string> shallow = update;
+    shallow.emplace_back("--depth=1");
+    const auto done = git.run(git.repository(), std::move(shallow), job.stop);
+    if (done) return {};
+    if (done.error().code() == Code::kCancelled) return tl::unexpected(done.error());
+    return git.run(git.repository(), std::move(update), job.stop).map([](const std::string&) {});
   }
 
   Result<RefPtr> copy_tree(const std::string& repository, int64_t seconds, JobContext& job) {
@@ -238,6 +293,7 @@ class GitOperation : public Operation {
   const GitRequest request_;
   std::optional<internal::GitSettings> settings_;
   std::string commit_;
+  std::string full_ref_;  // "": the commit was named
 };
 
 }  // namespace

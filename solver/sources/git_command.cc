@@ -29,7 +29,11 @@ Result<std::string> configuration(const GitSettings& settings) {
   std::string text =
       "[core]\n\thooksPath = /dev/null\n\tfsmonitor = false\n\tautocrlf = false\n"
       "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[advice]\n\tdetachedHead = false\n"
-      "[init]\n\tdefaultBranch = main\n[http]\n\tfollowRedirects = initial\n";
+      "[init]\n\tdefaultBranch = main\n[fetch]\n\trecurseSubmodules = false\n"
+      "[submodule]\n\trecurse = false\n"
+      "[http]\n\tlowSpeedLimit = 1\n\tlowSpeedTime = 60\n\tfollowRedirects = ";
+  // git would send the header to wherever it is redirected (SAFETY.md 4.1).
+  text += settings.authorization.empty() ? "initial\n" : "false\n";
   if (settings.authorization.empty()) return text;
   if (!is_plain(settings.authorization) || !is_plain(settings.remote))
     return fail(Code::kInvalidArgument, "the credentials for git hold a quote or a line break");
@@ -42,12 +46,60 @@ Result<std::string> configuration(const GitSettings& settings) {
 }
 
 std::string ssh_command(const std::string& known_hosts_file) {
-  std::string command = "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes";
+  std::string command =
+      "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes "
+      "-o IdentityFile=none -o ForwardAgent=no";
   if (!known_hosts_file.empty()) command += " -o UserKnownHostsFile=" + known_hosts_file;
   return command;
 }
 
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  const char small = static_cast<char>(c | 0x20);
+  return small >= 'a' && small <= 'f' ? small - 'a' + 10 : -1;
+}
+
+std::string percent_decoded(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const int high = i + 2 < text.size() && text[i] == '%' ? hex_digit(text[i + 1]) : -1;
+    const int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+    out += low >= 0 ? static_cast<char>(high * 16 + low) : text[i];
+    if (low >= 0) i += 2;
+  }
+  return out;
+}
+
+/// What to do about it, where git's words tell.
+std::string advice(const std::string& said) {
+  const auto says = [&said](const char* words) { return said.find(words) != std::string::npos; };
+  if (says("could not read Username") || says("Authentication failed"))
+    return "the repository needs credentials: --secret id=GIT_AUTH_TOKEN, or GIT_AUTH_HEADER";
+  if (says("Permission denied (publickey"))
+    return "no key of the agent given with --ssh is welcome there";
+  if (says("Host key verification failed"))
+    return "add the host's key to /etc/ssh/ssh_known_hosts or to root's known_hosts";
+  if (says("redirection"))
+    return "credentials do not follow a redirect: use the URL that the server leads to";
+  return {};
+}
+
 }  // namespace
+
+SplitRemote split_credentials(const std::string& remote) {
+  const bool is_http = remote.starts_with("http://") || remote.starts_with("https://");
+  if (!is_http) return {remote, ""};
+  const size_t start = remote.find("://") + 3;
+  const std::string authority = remote.substr(start, remote.find_first_of("/?#", start) - start);
+  const size_t at = authority.rfind('@');
+  if (at == std::string::npos) return {remote, ""};
+  std::string who = authority.substr(0, at);
+  if (who.find(':') == std::string::npos) who += ':';
+  const size_t colon = who.find(':');
+  return {remote.substr(0, start) + remote.substr(start + at + 1),
+          percent_decoded(std::string_view(who).substr(0, colon)) + ":" +
+              percent_decoded(std::string_view(who).substr(colon + 1))};
+}
 
 Status check_git_remote(const std::string& remote) {
   constexpr std::array<std::string_view, 4> kSchemes = {"https://", "http://", "ssh://", "git://"};
@@ -109,8 +161,10 @@ Result<std::string> GitCommand::run(const std::string& directory, std::vector<st
                               : error);
   }
   if (ran->exit.ok()) return std::move(ran->out);
-  return fail(Code::kFailedPrecondition,
-              "git " + what + " failed: " + printable(trim(without_credentials(ran->err))));
+  const Error error(Code::kFailedPrecondition,
+                    "git " + what + " failed: " + printable(trim(without_credentials(ran->err))));
+  const std::string hint = advice(ran->err);
+  return tl::unexpected(hint.empty() ? error : error.hint(hint));
 }
 
 }  // namespace kiln::internal

@@ -15,7 +15,7 @@ namespace kiln::internal {
 struct GitSettings {
   std::string search_path;    // PATH: git, ssh
   std::string scratch;        // for the repository and the configuration
-  std::string remote;         // the URL that credentials are for
+  std::string remote;         // the URL that credentials are for, and itself without any
   std::string authorization;  // value of the Authorization header; "": none
   std::string ssh_socket;     // of an agent; "": none
   std::string known_hosts;    // lines of a known_hosts file; "": the system's
@@ -38,6 +38,13 @@ class GitCommand {
   TempDir home_;
   std::vector<std::string> environment_;
 };
+
+/// An http(s) URL with "user:password@" taken out of it: git gets the URL as an argument.
+struct SplitRemote {
+  std::string url;
+  std::string user_and_password;  // decoded; "": none
+};
+SplitRemote split_credentials(const std::string& remote);
 
 /// kInvalidArgument: not http, https, ssh or git, or something that git would take for an option.
 Status check_git_remote(const std::string& remote);

@@ -70,11 +70,6 @@ Result<HttpAttrs> parse_attrs(const llb::SourceOp& op) {
   return attrs;
 }
 
-struct Download {
-  Digest digest;
-  int64_t mtime = kFixedTime;  // seconds
-};
-
 class HttpOperation : public Operation {
  public:
   HttpOperation(const OpsEnvironment& environment, std::string url, HttpAttrs attrs)
@@ -114,35 +109,96 @@ class HttpOperation : public Operation {
   }
 
  private:
+  /// Once a build: what was found the first time holds (remote_facts.h).
   Status download(JobContext& job) {
     if (download_) return {};
-    KILN_TRY_ASSIGN(auto blob, environment_.content->writer(*environment_.lease));
+    const std::string request = url_ + "\n" + attrs_.secret;
+    if (environment_.remotes) download_ = environment_.remotes->file(request);
+    if (!download_) {
+      KILN_TRY_ASSIGN(download_, ask_server(job));
+      if (environment_.remotes) download_ = environment_.remotes->settle_file(request, *download_);
+    }
+    if (!attrs_.checksum || *attrs_.checksum == download_->digest) return {};
+    return tl::unexpected(
+        Error(Code::kFailedPrecondition, "digest mismatch: " + without_credentials(url_) + " is " +
+                                             download_->digest.to_string() + ", not " +
+                                             attrs_.checksum->to_string())
+            .hint("if the file was meant to change, put its new digest into --checksum"));
+  }
+
+  Result<RemoteFacts::File> ask_server(JobContext& job) const {
+    KILN_TRY_ASSIGN(const std::optional<Download> known, known_download());
     internal::FetchRequest request;
     request.url = url_;
     request.headers = attrs_.headers;
     KILN_TRY(add_authorization(request));
-    const std::string shown = internal::without_credentials(url_);
+    if (known && !known->etag.empty())
+      request.conditions.emplace_back("If-None-Match", known->etag);
+    if (known && !known->last_modified.empty())
+      request.conditions.emplace_back("If-Modified-Since", known->last_modified);
+    const std::string shown = without_credentials(url_);
     request.on_download = [&job, &shown](uint64_t done, uint64_t total) {
       job.progress.on_event(Transfer{job.vertex, shown, done, total, false});
     };
+    KILN_TRY_ASSIGN(auto blob, environment_.content->writer(*environment_.lease));
     const auto client = HttpClient::create(environment_.user_agent);
     KILN_TRY_ASSIGN(const HttpResponse answer, internal::fetch(*client, request, *blob, job.stop));
-    auto committed = blob->commit(attrs_.checksum);
+    if (answer.status == 304) return RemoteFacts::File{known->digest, known->mtime};
+    auto committed = blob->commit(std::nullopt);
     if (!committed) return tl::unexpected(committed.error().wrap("download " + shown));
     job.progress.on_event(Transfer{job.vertex, shown, committed->size, committed->size, true});
-    download_ = Download{committed->digest, kFixedTime};
+    RemoteFacts::File file{committed->digest, kFixedTime};
     if (const auto modified = answer.header("last-modified"))
-      download_->mtime = internal::parse_http_date(*modified).value_or(kFixedTime);
-    return {};
+      file.mtime = internal::parse_http_date(*modified).value_or(kFixedTime);
+    KILN_TRY(remember(answer, file));
+    return file;
+  }
+
+  /// Only if its bytes are still here: else an answer without them would not help.
+  Result<std::optional<Download>> known_download() const {
+    if (environment_.downloads == nullptr || !attrs_.headers.empty()) return std::nullopt;
+    KILN_TRY_ASSIGN(std::optional<Download> known, environment_.downloads->find(url_));
+    if (!known) return std::nullopt;
+    KILN_TRY_ASSIGN(const bool present,
+                    environment_.content->touch(known->digest, *environment_.lease));
+    return present ? known : std::nullopt;
+  }
+
+  Status remember(const HttpResponse& answer, const RemoteFacts::File& file) const {
+    if (environment_.downloads == nullptr || !attrs_.headers.empty()) return {};
+    Download download{answer.header("etag").value_or(""), "", file.digest, file.mtime};
+    if (!download.etag.starts_with('"'))
+      download.etag.clear();  // a weak one: other bytes may share it
+    if (internal::is_strong_time(answer)) download.last_modified = *answer.header("last-modified");
+    if (download.etag.empty() && download.last_modified.empty()) return {};
+    return environment_.downloads->save(url_, download);
   }
 
   Status add_authorization(internal::FetchRequest& request) const {
-    if (attrs_.secret.empty()) return {};
-    const auto secret = environment_.secrets.find(attrs_.secret);
-    if (secret == environment_.secrets.end()) return {};  // it is for those who have it
-    KILN_TRY_ASSIGN(std::string value, secret->second());
-    request.headers.emplace_back("Authorization", std::string(trim(value)));
+    KILN_TRY_ASSIGN(const std::string value, authorization());
+    if (!value.empty()) request.headers.emplace_back("Authorization", value);
     return {};
+  }
+
+  /// Of the named secret, else of those that are for the URL's host; "": there is none. They are
+  /// for those who have them.
+  Result<std::string> authorization() const {
+    if (!attrs_.secret.empty()) return secret(attrs_.secret);
+    const std::string host = internal::host_of(url_);
+    for (const std::string& name : {host, host.substr(0, host.rfind(':'))}) {
+      KILN_TRY_ASSIGN(const std::string header, secret("HTTP_AUTH_HEADER_" + name));
+      if (!header.empty()) return header;
+      KILN_TRY_ASSIGN(const std::string token, secret("HTTP_AUTH_TOKEN_" + name));
+      if (!token.empty()) return "Bearer " + token;
+    }
+    return std::string();
+  }
+
+  Result<std::string> secret(const std::string& id) const {
+    const auto found = environment_.secrets.find(id);
+    if (found == environment_.secrets.end()) return std::string();
+    KILN_TRY_ASSIGN(const std::string value, found->second());
+    return std::string(trim(value));
   }
 
   Status write_file_into(const Root& root) const {
@@ -163,7 +219,7 @@ class HttpOperation : public Operation {
   const OpsEnvironment& environment_;
   const std::string url_;
   const HttpAttrs attrs_;
-  std::optional<Download> download_;
+  std::optional<RemoteFacts::File> download_;
 };
 
 }  // namespace

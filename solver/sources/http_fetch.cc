@@ -13,11 +13,7 @@ constexpr int kMaxRedirects = 10;
 /// "https://host:port", lower case, without credentials.
 std::string origin_of(const std::string& url) {
   const size_t scheme = url.find("://");
-  if (scheme == std::string::npos) return {};
-  const size_t end = url.find_first_of("/?#", scheme + 3);
-  std::string authority = url.substr(scheme + 3, end - scheme - 3);
-  authority.erase(0, authority.rfind('@') + 1);
-  return to_lower(url.substr(0, scheme + 3) + authority);
+  return scheme == std::string::npos ? "" : to_lower(url.substr(0, scheme + 3)) + host_of(url);
 }
 
 bool is_http(const std::string& url) {
@@ -34,19 +30,25 @@ Error refused(const std::string& url, int status) {
   if (status == 404 || status == 410) code = Code::kNotFound;
   if (status == 401) code = Code::kUnauthenticated;
   if (status == 429 || status >= 500) code = Code::kUnavailable;
-  return Error(code, "GET " + without_credentials(url) + ": invalid response status " +
-                         std::to_string(status));
+  const Error error(code, "GET " + without_credentials(url) + ": invalid response status " +
+                              std::to_string(status));
+  if (status == 404 || status == 410) return error.hint("the server has no such file");
+  if (status == 401 || status == 403)
+    return error.hint(
+        "credentials can be given with --secret id=HTTP_AUTH_TOKEN_HOST or "
+        "HTTP_AUTH_HEADER_HOST");
+  return error;
 }
 
 }  // namespace
 
-std::string without_credentials(const std::string& url) {
-  const size_t scheme = url.find("://");
-  if (scheme == std::string::npos) return url;
-  const size_t end = url.find_first_of("/?#", scheme + 3);
-  const size_t at = url.substr(0, end).rfind('@');
-  if (at == std::string::npos || at < scheme) return url;
-  return url.substr(0, scheme + 3) + url.substr(at + 1);
+std::string host_of(const std::string& url) {
+  const size_t start = url.find("://");
+  if (start == std::string::npos) return {};
+  const size_t end = url.find_first_of("/?#", start + 3);
+  std::string authority = url.substr(start + 3, end - start - 3);
+  authority.erase(0, authority.rfind('@') + 1);
+  return to_lower(authority);
 }
 
 std::optional<std::string> resolve_location(const std::string& base, const std::string& location) {
@@ -72,6 +74,13 @@ std::optional<int64_t> parse_http_date(const std::string& text) {
   return ::timegm(&parts);
 }
 
+bool is_strong_time(const HttpResponse& answer) {
+  constexpr int64_t kSettled = 2;
+  const auto modified = parse_http_date(answer.header("last-modified").value_or(""));
+  const auto sent = parse_http_date(answer.header("date").value_or(""));
+  return modified && sent && *modified + kSettled <= *sent;
+}
+
 Result<HttpResponse> fetch(HttpClient& client, const FetchRequest& request, Sink& body,
                            std::stop_token stop) {
   HttpRequest next;
@@ -80,11 +89,13 @@ Result<HttpResponse> fetch(HttpClient& client, const FetchRequest& request, Sink
   for (int hops = 0; hops <= kMaxRedirects; ++hops) {
     next.headers.clear();
     if (origin_of(next.url) == origin_of(request.url)) next.headers = request.headers;
+    next.headers.insert(next.headers.end(), request.conditions.begin(), request.conditions.end());
     auto response = client.send(next, body, stop,
                                 [](const HttpResponse& answer) { return answer.status == 200; });
     if (!response)
       return tl::unexpected(response.error().wrap("GET " + without_credentials(next.url)));
-    if (response->status == 200) return response;
+    const bool unchanged = response->status == 304 && !request.conditions.empty();
+    if (response->status == 200 || unchanged) return response;
     if (!is_redirect(response->status)) return tl::unexpected(refused(next.url, response->status));
     const auto location =
         resolve_location(next.url, response->header("location").value_or(std::string()));

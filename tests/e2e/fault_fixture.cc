@@ -6,7 +6,7 @@ namespace {
 constexpr uint64_t kArchiveLimit = 64U << 20U;
 
 // Times that RUN leaves are part of the layer, so the steps set them.
-constexpr const char* kPausingDockerfile =
+constexpr const char* kDockerfile =
     "FROM base\n"
     "COPY a /a\n"
     "COPY d /d\n"
@@ -19,7 +19,7 @@ void FaultTest::SetUp() {
   KilnTest::SetUp();
   if (IsSkipped()) return;
   environment_.emplace_back("SOURCE_DATE_EPOCH=1700000000");
-  context_ = context("context", {{"Dockerfile", kPausingDockerfile},
+  context_ = context("context", {{"Dockerfile", kDockerfile},
                                  {"a", "A\n"},
                                  {"d/1", "1"},
                                  {"d/2", std::string(100'000, '2')},

@@ -13,7 +13,7 @@ namespace {
 using ::testing::HasSubstr;
 
 // Links, a deleted directory, owners and modes, and words that quoting could break.
-constexpr const char* kDockerfile =
+constexpr const char* kAppDockerfile =
     "FROM base\n"
     "ENV A=1 B=\"two words\"\n"
     "WORKDIR /w\n"
@@ -32,7 +32,7 @@ class InteropTest : public FaultTest {
   void SetUp() override {
     FaultTest::SetUp();
     if (IsSkipped()) return;
-    const std::string c = context("app", {{"Dockerfile", kDockerfile}, {"a", "from-a\n"}});
+    const std::string c = context("app", {{"Dockerfile", kAppDockerfile}, {"a", "from-a\n"}});
     (void)build(c, {"-t", "app:1",
                     "-o", "type=image",
                     "-o", "type=docker,dest=" + path("d.tar"),

@@ -229,7 +229,9 @@ INSTANTIATE_TEST_SUITE_P(
                   R"(--snapshotter: "overly" is none of auto, overlay, copy)"
                   R"( (did you mean overlay?))"},
         WrongCase{{"--root=", "images"}, "--root: is empty"},
-        WrongCase{{"build"}, R"(a build needs a context: a directory, or "-" for standard input)"},
+        WrongCase{
+            {"build"},
+            R"(a build needs a context: a directory, a git or http(s) URL, or "-" for standard input)"},
         WrongCase{{"build", ".", "more"}, R"(unexpected argument "more")"},
         WrongCase{{"tag", "a"}, "target is required"}));
 

@@ -207,6 +207,15 @@ TEST_F(ExecOpTest, TheKeyHoldsWhatChangesTheResultAndNothingElse) {
       {"directory", [](auto& op) { op.meta.cwd = "/x"; }},
       {"user", [](auto& op) { op.meta.user = "x"; }},
       {"hostname", [](auto& op) { op.meta.hostname = "x"; }},
+      {"ulimit",
+       [](auto& op) {
+         op.meta.ulimits.push_back({"nofile", 1, 2});
+       }},
+      {"cgroup parent", [](auto& op) { op.meta.cgroup_parent = "x"; }},
+      {"extra host's name",
+       [](auto& op) {
+         op.meta.extra_hosts.push_back({"x", "1.2.3.4"});
+       }},
       {"network", [](auto& op) { op.network = llb::NetMode::kNone; }},
       {"mount's place", [](auto& op) { op.mounts[1].dest = "/x"; }},
       {"mount's leave to write", [](auto& op) { op.mounts[1].read_only = true; }},
@@ -216,15 +225,6 @@ TEST_F(ExecOpTest, TheKeyHoldsWhatChangesTheResultAndNothingElse) {
        }},
   };
   const std::vector<std::pair<std::string, Change>> not_in_key = {
-      {"ulimit",
-       [](auto& op) {
-         op.meta.ulimits.push_back({"nofile", 1, 2});
-       }},
-      {"cgroup parent", [](auto& op) { op.meta.cgroup_parent = "x"; }},
-      {"extra host",
-       [](auto& op) {
-         op.meta.extra_hosts.push_back({"x", "1.2.3.4"});
-       }},
       {"proxy",
        [](auto& op) {
          op.meta.proxy_env = llb::ProxyEnv{"x", "", "", "", ""};

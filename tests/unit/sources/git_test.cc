@@ -101,7 +101,48 @@ TEST_F(GitSourceTest, AChecksumMustFit) {
   EXPECT_TRUE(cache_map(source("", {{"git.checksum", head.substr(0, 10)}})));
   const auto wrong = cache_map(source("#v1", {{"git.checksum", head}}));
   ASSERT_FALSE(wrong);
-  EXPECT_EQ(wrong.error().code(), Code::kDataLoss);
+  EXPECT_EQ(wrong.error().code(), Code::kFailedPrecondition);  // the build's fault, not kiln's
+  EXPECT_NE(wrong.error().message().find("expected checksum to match " + head), std::string::npos);
+  EXPECT_NE(wrong.error().message().find(", got "), std::string::npos);
+}
+
+TEST_F(GitSourceTest, OneBuildSeesOneCommitOfABranch) {
+  environment_.remotes = std::make_shared<RemoteFacts>();
+  const auto key = [&] { return cache_map(source("")).value().op.digest().to_string(); };
+  const std::string first = key();
+  ASSERT_TRUE(write_file(work() + "/readme", "changed again"));
+  commit("third");
+  git({"-C", work(), "push", "-q", bare(), "main"});
+  git({"-C", bare(), "update-server-info"});
+  EXPECT_EQ(key(), first);
+  environment_.remotes = nullptr;
+  EXPECT_NE(key(), first);
+}
+
+TEST_F(GitSourceTest, WithoutAnAgentSshIsRefused) {
+  const auto made = cache_map(
+      vertex(llb::SourceOp{"git://h/r.git",
+                           {{"git.fullurl", "git@h:r.git"}, {"git.mountsshsock", "default"}}},
+             0));
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().message(), "no SSH key \"default\" forwarded from the client");
+  EXPECT_EQ(made.error().advice(), "start ssh-agent and add --ssh default");
+}
+
+TEST(GitCommandTest, CredentialsAreTakenOutOfHttpUrls) {
+  struct Row {
+    const char *remote, *url, *who;
+  };
+  for (const Row& row : {Row{"https://u:p@h/r.git", "https://h/r.git", "u:p"},
+                         {"https://token@h:1/r.git", "https://h:1/r.git", "token:"},
+                         {"https://u%40x:p%3a%2F@h/r.git", "https://h/r.git", "u@x:p:/"},
+                         {"https://h/r@1.git", "https://h/r@1.git", ""},
+                         {"ssh://git@h/r.git", "ssh://git@h/r.git", ""},
+                         {"git@h:r.git", "git@h:r.git", ""}}) {
+    const internal::SplitRemote split = internal::split_credentials(row.remote);
+    EXPECT_EQ(split.url, row.url);
+    EXPECT_EQ(split.user_and_password, row.who);
+  }
 }
 
 TEST_F(GitSourceTest, ARefThatIsNotThereIsNamed) {
