@@ -49,6 +49,8 @@ class KilnTest : public ::testing::Test {
       "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"};
 
  private:
+  /// Made once a process and copied for each test: nothing runs on it.
+  const std::string& root_with_base() const;
   std::unique_ptr<TempDir> dir_;
 };
 
