@@ -238,8 +238,11 @@ std::string without_credentials(std::string_view text) {
     const size_t end = text.find_first_of("/?#\"' \t\n", start);
     const std::string_view authority = text.substr(start, end - start);
     const size_t at = authority.rfind('@');
+    // A user's name alone is no secret to ssh, but may be one (a token) to http.
+    const bool is_name = text.substr(0, scheme).ends_with("ssh") &&
+                         authority.substr(0, at).find(':') == std::string_view::npos;
     out += text.substr(0, start);
-    text.remove_prefix(at == std::string_view::npos ? start : start + at + 1);
+    text.remove_prefix(at == std::string_view::npos || is_name ? start : start + at + 1);
   }
 }
 

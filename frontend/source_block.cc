@@ -31,8 +31,9 @@ enum class Mark : uint8_t { kNo, kYes };
 std::string shown(int number, std::string_view content, Mark mark) {
   char head[32];
   (void)std::snprintf(head, sizeof head, " %3d | %s ", number, mark == Mark::kYes ? ">>>" : "   ");
-  std::string line = head + printable(content.substr(0, kShownBytes), KeepLines::kYes);
-  if (content.size() > kShownBytes) line += "...";
+  const std::string safe = without_credentials(content);
+  std::string line = head + printable(safe.substr(0, kShownBytes), KeepLines::kYes);
+  if (safe.size() > kShownBytes) line += "...";
   line.resize(line.find_last_not_of(' ') + 1);
   return line + "\n";
 }

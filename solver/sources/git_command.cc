@@ -136,12 +136,11 @@ Result<GitCommand> GitCommand::create(const GitSettings& settings) {
       "GIT_CONFIG_GLOBAL=" + home.path() + "/config",
       "GIT_TERMINAL_PROMPT=0",
       "GIT_ASKPASS=/bin/false",
-      "GIT_ALLOW_PROTOCOL=http:https:ssh:git",
       "GIT_LFS_SKIP_SMUDGE=1",
       "GIT_SSH_COMMAND=" + ssh_command(known_hosts),
   };
   if (!settings.ssh_socket.empty()) environment.push_back("SSH_AUTH_SOCK=" + settings.ssh_socket);
-  return GitCommand(std::move(home), std::move(environment));
+  return GitCommand(std::move(home), std::move(environment), settings.remote);
 }
 
 Result<std::string> GitCommand::run(const std::string& directory, std::vector<std::string> args,
@@ -152,6 +151,10 @@ Result<std::string> GitCommand::run(const std::string& directory, std::vector<st
   spec.argv.insert(spec.argv.end(), std::make_move_iterator(args.begin()),
                    std::make_move_iterator(args.end()));
   spec.env = environment_;
+  // A redirect must not lead from https to http (SAFETY.md 4.1). A submodule names its own URL.
+  const bool never_http = remote_.starts_with("https://") && what != "submodule";
+  spec.env.emplace_back(never_http ? "GIT_ALLOW_PROTOCOL=https:ssh:git"
+                                   : "GIT_ALLOW_PROTOCOL=http:https:ssh:git");
   spec.cwd = directory.empty() ? home_.path() : directory;
   auto ran = run_captured(spec, "", kMaxOutputBytes, std::move(stop));
   if (!ran) {

@@ -33,10 +33,11 @@ class GitCommand {
                           std::stop_token stop) const;
 
  private:
-  GitCommand(TempDir home, std::vector<std::string> environment)
-      : home_(std::move(home)), environment_(std::move(environment)) {}
+  GitCommand(TempDir home, std::vector<std::string> environment, std::string remote)
+      : home_(std::move(home)), environment_(std::move(environment)), remote_(std::move(remote)) {}
   TempDir home_;
   std::vector<std::string> environment_;
+  std::string remote_;
 };
 
 /// An http(s) URL with "user:password@" taken out of it: git gets the URL as an argument.

@@ -147,6 +147,22 @@ TEST_F(AddRemoteTest, ASubmoduleOfThisMachineIsRefused) {
                  "transport 'file' not allowed");
 }
 
+// With a stand-in for ssh that tells what it was given and serves the repository itself.
+TEST_F(AddRemoteTest, OverSshTheAgentOfTheBuildAndNoOtherKeyIsUsed) {
+  git_->commit("r", {{"a", "1"}});
+  ASSERT_TRUE(make_dirs(path("bin")));
+  ASSERT_TRUE(write_file(path("bin/ssh"), "#!/bin/sh\necho \"$SSH_AUTH_SOCK $*\" >> '" +
+                                              path("ssh.log") + "'\nexec git-upload-pack '" +
+                                              git_->work("r") + ".git'\n"));
+  ASSERT_EQ(command({"chmod", "755", path("bin/ssh")}).exit_code, 0);
+  environment_.front().insert(5, path("bin") + ":");
+  const std::string c = dockerfile("FROM base\nADD git@h.example:r.git /d\nRUN cat /d/a > /out\n");
+  EXPECT_EQ(file_of("out", {"--ssh", "default=" + path("agent"), c}), "1");
+  const std::string log = read_file(path("ssh.log"), 1U << 20U).value();
+  EXPECT_THAT(log, HasSubstr(path("agent") + " -F /dev/null -o BatchMode=yes"));
+  EXPECT_THAT(log, HasSubstr("-o StrictHostKeyChecking=yes -o IdentityFile=none"));
+}
+
 TEST_F(AddRemoteTest, CopyTakesNeitherUrlsNorRepositories) {
   expect_failure(build_of({dockerfile("FROM base\nCOPY http://h/x /\n")}),
                  "source can't be a URL for COPY");

@@ -126,6 +126,20 @@ TEST(StringsTest, HumanBytesShowFourDigits) {
   EXPECT_EQ(human_bytes(std::numeric_limits<uint64_t>::max()), "18.45EB");
 }
 
+TEST(StringsTest, CredentialsOfUrlsAreLeftOut) {
+  struct Row {
+    const char *text, *safe;
+  };
+  for (const Row& row : {Row{"GET https://u:p@h/x@y failed", "GET https://h/x@y failed"},
+                         {"https://token@h and http://a:b@c", "https://h and http://c"},
+                         {"ssh://git@h/r", "ssh://git@h/r"},
+                         {"ssh://git:pw@h/r", "ssh://h/r"},
+                         {"git@h:r.git", "git@h:r.git"},
+                         {"a://b c@d", "a://b c@d"},
+                         {"://", "://"}})
+    EXPECT_EQ(without_credentials(row.text), row.safe);
+}
+
 TEST(StringsTest, CsvReadsOneRecordAsGoDoes) {
   EXPECT_EQ(must(parse_csv("type=bind,source=a")), (Strings{"type=bind", "source=a"}));
   EXPECT_EQ(must(parse_csv(R"("a,b","c ""d""",)")), (Strings{"a,b", "c \"d\"", ""}));

@@ -22,6 +22,13 @@ TEST(SourceBlockTest, ShowsMoreLinesAroundASingleOne) {
   EXPECT_EQ(source_block({"D", 9, 9}, "D", text), "");
 }
 
+TEST(SourceBlockTest, LeavesOutCredentialsOfUrls) {
+  const std::string text = "ADD https://user:s3cr3t@h/x ssh://git@h/r.git /\n";
+  EXPECT_EQ(source_block({"D", 1, 1}, "D", text),
+            "D:1\n--------------------\n   1 | >>> ADD https://h/x ssh://git@h/r.git /\n   2 |\n"
+            "--------------------\n");
+}
+
 TEST(SourceBlockTest, LeavesOutTheMiddleOfManyLines) {
   std::string text;
   for (int i = 1; i <= 40; ++i) text += "l" + std::to_string(i) + "\n";
