@@ -336,6 +336,16 @@ std::optional<Usage> check(const Command& command) {
   return std::nullopt;
 }
 
+// Of an option that has one value the last one counts, as with docker: scripts append to what they
+// were given.
+void let_the_last_count(CLI::App& app) {
+  for (CLI::Option* option : app.get_options())
+    if (!option->get_positional() && option->get_items_expected_max() == 1 &&
+        option->get_multi_option_policy() == CLI::MultiOptionPolicy::Throw)
+      option->take_last();
+  for (CLI::App* command : app.get_subcommands({})) let_the_last_count(*command);
+}
+
 }  // namespace
 
 std::variant<Command, Usage> parse_args(int argc, const char* const* argv,
@@ -349,6 +359,7 @@ std::variant<Command, Usage> parse_args(int argc, const char* const* argv,
   for (const auto add : {add_images, add_import, add_archives, add_names, add_prune}) add(p);
   add_debug(p);
   for (CLI::App* command : p.app.get_subcommands({})) command->fallthrough();
+  let_the_last_count(p.app);
   const std::vector<std::string> words = with_empty_values(argc, argv);
   std::vector<const char*> pointers;
   for (const std::string& word : words) pointers.push_back(word.c_str());

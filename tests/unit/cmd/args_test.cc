@@ -124,6 +124,15 @@ TEST(ArgsTest, AnOptionTakesOneValueSoThatTheContextMayFollow) {
   EXPECT_EQ(options.context, "ctx");
 }
 
+TEST(ArgsTest, OfAnOptionGivenTwiceTheLastCounts) {
+  const BuildOptions options =
+      build({"-f", "a", "--target", "x", "--file=b", "--target=y", "-t", "one", "-t", "two"});
+  EXPECT_EQ(options.file, "b");
+  EXPECT_EQ(options.target, "y");
+  EXPECT_EQ(options.tags, (std::vector<std::string>{"one", "two"}));
+  EXPECT_EQ(error_of({"build", "a", "b"}), "ERROR: unexpected argument \"b\"");
+}
+
 TEST(ArgsTest, AnEmptyValueIsAValue) {
   for (const Words& words :
        {Words{"build", "--target=", "ctx"}, Words{"build", "--target", "", "ctx"}}) {
