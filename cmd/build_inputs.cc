@@ -199,6 +199,10 @@ Status read_context(const BuildOptions& options, BuildInputs& inputs, const Inpu
 Result<frontend::ContextRef> named_remote_context(const std::string& text,
                                                   const std::string& value) {
   const std::string shown = "--build-context " + quote(without_credentials(text));
+  if (value.empty()) return fail(Code::kInvalidArgument, shown + ": expected NAME=VALUE");
+  if (value == "-")
+    return fail(Code::kInvalidArgument,
+                shown + ": only the main context can come from standard input");
   Result<std::optional<frontend::ContextRef>> remote = remote_context(value);
   if (!remote) return tl::unexpected(remote.error().wrap(shown));
   if (*remote) return **std::move(remote);
@@ -244,6 +248,17 @@ Status add_named_context(const std::string& text, BuildInputs& inputs, const Inp
   return {};
 }
 
+// Names that mean something else in every Dockerfile.
+Status check_context_name(const std::string& text) {
+  const std::string name = to_lower(text.substr(0, text.find('=')));
+  if (name != "context" && name != "scratch") return {};
+  return tl::unexpected(
+      Error(Code::kInvalidArgument,
+            "--build-context " + quote(without_credentials(text)) + ": the name is reserved")
+          .hint(name == "context" ? "the build context itself is the last argument"
+                                  : "FROM scratch starts from nothing"));
+}
+
 }  // namespace
 
 bool needs_fetch(const BuildOptions& options) {
@@ -256,8 +271,10 @@ bool needs_fetch(const BuildOptions& options) {
 Result<BuildInputs> read_build_inputs(const BuildOptions& options, const InputPlaces& places) {
   BuildInputs inputs;
   KILN_TRY(read_context(options, inputs, places));
-  for (const std::string& text : options.build_contexts)
+  for (const std::string& text : options.build_contexts) {
+    KILN_TRY(check_context_name(text));
     KILN_TRY(add_named_context(text, inputs, places));
+  }
   return inputs;
 }
 

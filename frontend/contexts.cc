@@ -143,10 +143,12 @@ Result<OpenedContext> Contexts::open_layout(const NamedContext& context, const P
                   images_.resolve("oci-layout://" + context.ref->identifier, platform));
   if (!image.digest) return fail(Code::kInternal, "the layout's image came without a digest");
   KILN_TRY_ASSIGN(ImageConfig config, ImageConfig::parse(image.config_json));
-  // The directory stays out of the vertex: whoever executes it knows the store by its name.
-  const std::string store = context.name.substr(0, context.name.find(kPlatformMark));
-  const Result<oci::Reference> reference = oci::Reference::parse(store);
-  const std::string name = reference ? reference->name() : store;
+  // The directory stays out of the vertex: whoever executes it knows the store by the context's
+  // name, with its platform, since each platform may have a store of its own.
+  const std::string& store = context.name;
+  const std::string plain = store.substr(0, store.find(kPlatformMark));
+  const Result<oci::Reference> reference = oci::Reference::parse(plain);
+  const std::string name = reference ? reference->name() : plain;
   llb::SourceOp op{"oci-layout://" + name + "@" + image.digest->to_string(),
                    {{"oci.store", store}}};
   const llb::Output output = plan_.add(

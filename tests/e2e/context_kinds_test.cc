@@ -2,6 +2,7 @@
 // Dockerfiles from http servers, and the same as named contexts.
 #include <gmock/gmock.h>
 
+#include "base/platform.h"
 #include "tests/e2e/remote_fixture.h"
 
 namespace kiln::e2e {
@@ -212,6 +213,9 @@ TEST_F(ContextKindsTest, ANamedContextCanBeWhatAStageIsFrom) {
   for (const std::string& value :
        {std::string("docker-image://base"), "oci-layout://" + path("base.tar")})
     EXPECT_EQ(file_of("a", {"--build-context", "nosuch/image:1=" + value, c}), "hi\n") << value;
+  const std::string here = "nosuch/image:1::" + Platform::host().to_string();
+  const std::string layout = here + "=oci-layout://" + path("base.tar");
+  EXPECT_EQ(file_of("a", {"--no-cache", "--build-context", layout, c}), "hi\n");
   const std::string d = context("scratch", {{"Dockerfile", "FROM files\n"}});
   EXPECT_EQ(file_of("x", {"--build-context", "files=" + context("x", {{"x", "1"}}), d}), "1");
 }
@@ -224,6 +228,10 @@ TEST_F(ContextKindsTest, WhatCannotBeAContextIsRefusedByName) {
            {"x=ftp://h/x", "unknown kind of context \"ftp://\""},
            {"x=docker-archive://h", "unknown kind of context"},
            {"x", "expected NAME=VALUE"},
+           {"x=", "expected NAME=VALUE"},
+           {"x=-", "only the main context can come from standard input"},
+           {"context=" + c, "the name is reserved"},
+           {"scratch=" + c, "the name is reserved"},
            {"x=http://h/r.git?a=b", "unexpected query \"a\""}}) {
     const Output output = build_of({"--build-context", value, c});
     EXPECT_EQ(output.exit_code, 1) << value;
