@@ -156,6 +156,9 @@ Result<std::string> GitCommand::run(const std::string& directory, std::vector<st
   spec.env.emplace_back(never_http ? "GIT_ALLOW_PROTOCOL=https:ssh:git"
                                    : "GIT_ALLOW_PROTOCOL=http:https:ssh:git");
   spec.cwd = directory.empty() ? home_.path() : directory;
+  // git talks through helpers (git-remote-http, ssh), which would outlive it where a server is
+  // silent: the kernel ends them with it.
+  spec.isolation.emplace();
   auto ran = run_captured(spec, "", kMaxOutputBytes, std::move(stop));
   if (!ran) {
     const Error error = ran.error().wrap("git " + what);

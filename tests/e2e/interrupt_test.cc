@@ -1,7 +1,11 @@
 // Steps that fail and builds that are stopped while steps run. What is waited for is always
 // something that was seen to happen.
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/e2e/fault_fixture.h"
 
@@ -71,6 +75,33 @@ INSTANTIATE_TEST_SUITE_P(Signals, SignalTest, ::testing::Values(SIGINT, SIGTERM,
                          [](const auto& number) {
                            return std::string(::sigabbrev_np(number.param));
                          });
+
+// git waits for ssh here, which waits for ever.
+TEST_F(InterruptTest, EndsGitWithTheHelpersItStarted) {
+  ASSERT_TRUE(make_dirs(path("bin")));
+  ASSERT_EQ(::mkfifo(path("under-way").c_str(), 0600), 0);
+  ASSERT_TRUE(write_file(path("bin/ssh"), "#!/bin/sh\necho > '" + path("under-way") +
+                                              "'\nsetsid sleep 1000 &\nsleep 1000\n"));
+  ASSERT_EQ(::chmod(path("bin/ssh").c_str(), 0755), 0);
+  std::vector<std::string> environment = environment_;
+  environment.front().insert(5, path("bin") + ":");
+  const Fd under_way(::open(path("under-way").c_str(), O_RDWR | O_CLOEXEC));
+  for (const int signal : {SIGINT, SIGKILL}) {
+    auto running = RunningProcess::start(
+        {KILN_BINARY, "--root", root(), "build", "--ssh", "default=x", "ssh://git@h.example/r.git"},
+        environment);
+    ASSERT_TRUE(running);
+    struct pollfd waiting {
+      under_way.get(), POLLIN, 0
+    };
+    ASSERT_EQ(::poll(&waiting, 1, 60'000), 1);
+    char line = 0;
+    ASSERT_EQ(::read(under_way.get(), &line, 1), 1);
+    running->signal(signal);
+    (void)running->wait();  // how it ends is for the other tests
+    EXPECT_EQ(descendants_.left(), std::vector<std::string>()) << signal;
+  }
+}
 
 TEST_F(InterruptTest, ASecondSignalDoesNotWait) {
   auto running = start_endless();
