@@ -75,7 +75,7 @@ TEST_F(BuildTest, AFailingStepShowsItsOutputAndLine) {
   EXPECT_NE(output.err.find("did not complete successfully: exit code: 7"), std::string::npos)
       << output.err;
   EXPECT_NE(output.err.find("before-the-end"), std::string::npos) << output.err;
-  EXPECT_NE(output.err.find("> 2 | RUN echo before-the-end"), std::string::npos) << output.err;
+  EXPECT_NE(output.err.find(" 2 | >>> RUN echo before-the-end"), std::string::npos) << output.err;
 }
 
 TEST_F(BuildTest, CopyFollowsModesOwnersAndWildcards) {

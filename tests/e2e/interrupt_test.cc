@@ -160,7 +160,7 @@ TEST_F(InterruptTest, AFailingStepCancelsTheOthersAndShowsItsOutput) {
   const Output output = kiln({"build", "--progress=plain", "-t", "app", c});
   EXPECT_EQ(output.exit_code, 1) << output.err;
   for (const char* text : {"did not complete successfully: exit code: 7", "out-of-it", "err-of-it",
-                           "CANCELED", "> 4 | RUN"})
+                           "CANCELED", " 4 | >>> RUN"})
     EXPECT_THAT(output.err, HasSubstr(text));
   EXPECT_THAT(output.err, Not(HasSubstr("RUN echo never\n#")));
   EXPECT_EQ(cgroups(), std::vector<std::string>());
