@@ -108,4 +108,9 @@ Platform Platform::host() {
   return platform;
 }
 
+bool runs_natively(std::string_view architecture, std::string_view host) {
+  return architecture == host || (host == "amd64" && architecture == "386") ||
+         (host == "arm64" && architecture == "arm");
+}
+
 }  // namespace kiln

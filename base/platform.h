@@ -19,4 +19,7 @@ struct Platform {
   static Platform host();
 };
 
+/// What a kernel of `host` runs without help: its own architecture, amd64 also 386, arm64 also arm.
+bool runs_natively(std::string_view architecture, std::string_view host);
+
 }  // namespace kiln

@@ -52,7 +52,8 @@ class Executor {
   /// Returns only when every process of the sandbox is gone, stopped or not; when the main process
   /// ends, what it left behind is killed within a second. A non-zero exit is a value; an Error
   /// means that the sandbox itself did not run: kNotFound (command or runtime absent: the message
-  /// names which), kInvalidArgument (bad user, cwd), kCancelled, kUnimplemented. /etc/resolv.conf
+  /// names which), kInvalidArgument (bad user, cwd), kFailedPrecondition (a program of another
+  /// architecture without an emulator), kCancelled, kUnimplemented. /etc/resolv.conf
   /// and /etc/hosts are bind mounts of generated files; stubs made for them are removed again and
   /// the parent's mtime is restored, so nothing of them lands in a layer.
   virtual Result<ExitInfo> run(const ExecRequest& request, std::stop_token stop) = 0;

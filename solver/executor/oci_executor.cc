@@ -16,6 +16,7 @@
 #include "solver/executor/cgroup_hierarchy.h"
 #include "solver/executor/etc_files.h"
 #include "solver/executor/executor.h"
+#include "solver/executor/foreign_program.h"
 #include "solver/executor/network.h"
 #include "solver/executor/output_pump.h"
 #include "solver/executor/own_capabilities.h"
@@ -117,6 +118,7 @@ class OciExecutor : public Executor {
     SpecInput spec = fixed_parts(request);
     KILN_TRY_ASSIGN(StepRoot root, StepRoot::prepare(request, spec));
     spec.env = step_environment(request.meta, request.extra_env, spec.user.home);
+    KILN_TRY(check_architecture(request, spec));
     auto exit = run_prepared(request, spec, stop);
     const Status cleaned = root.clean_up();
     if (exit && !cleaned)
@@ -138,6 +140,16 @@ class OciExecutor : public Executor {
     network.forward_dns = needs_dns_forwarder(resolv_conf);
     networks_ = Networks::make(std::move(network));
     return Shared{std::move(runtime), std::move(filter), std::move(resolv_conf)};
+  }
+
+  static Status check_architecture(const ExecRequest& request, const SpecInput& spec) {
+    constexpr std::string_view kPath = "PATH=";
+    ProgramLookup lookup{request.meta.args.front(), spec.cwd, "", {}};
+    for (const std::string& variable : spec.env)
+      if (variable.starts_with(kPath)) lookup.path = variable.substr(kPath.size());
+    for (const SandboxMount& mount : spec.mounts) lookup.mount_targets.push_back(mount.target);
+    KILN_TRY_ASSIGN(const Root rootfs, Root::open(request.rootfs));
+    return check_program(rootfs, lookup);
   }
 
   SpecInput fixed_parts(const ExecRequest& request) const {
