@@ -115,7 +115,8 @@ void add_graph_options(CLI::App& command, BuildOptions& b) {
       "Further context NAME=VALUE: a directory, docker-image://, oci-layout://, a git or http(s) "
       "URL");
   add_many(command, "--label", b.labels, "Label of the image NAME=VALUE");
-  add_many(command, "--platform", b.platforms, "Platform of the result (default: the host's)")
+  add_many(command, "--platform", b.platforms,
+           "Platforms of the result: P[,P...] (default: the host's)")
       ->delimiter(',');
   command.add_option("--network", b.network, "Network of RUN: default, none, host");
   add_many(command, "--add-host", b.add_hosts, "Entry of /etc/hosts in RUN, HOST:IP");

@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "cmd/build_inputs.h"
+#include "cmd/build_plan.h"
 #include "cmd/build_report.h"
 #include "cmd/commands.h"
 #include "cmd/config_resolver.h"
@@ -13,22 +14,12 @@
 #include "cmd/outputs.h"
 #include "cmd/render.h"
 #include "cmd/run_inputs.h"
-#include "llb/codec.h"
 #include "solver/solver.h"
 
 namespace kiln::cmd {
 namespace {
 
 constexpr size_t kKeptLogs = 20;
-
-// What a build is made from: a Dockerfile's conversion, or a definition made elsewhere.
-struct Plan {
-  llb::Graph graph;
-  std::string image_config_json;
-  std::optional<int64_t> source_date_epoch;
-  Platform platform = Platform::host();
-  std::vector<BuildWarning> warnings;
-};
 
 class Build {
  public:
@@ -140,29 +131,29 @@ class Build {
     if (allows("security.insecure")) ops.insecure_steps = InsecureSteps::kAllowed;
     ops.pack_targets = outputs_.pack_targets;
     ops.layer_compression = outputs_.compression;
-    ops.source_date_epoch = plan_.source_date_epoch;
-    ops.platform = plan_.platform;
+    if (plan_.platforms.empty()) return ops;  // what is solved first says what the plan will be
+    const PlatformResult& first = plan_.platforms.front().result;
+    ops.source_date_epoch = first.source_date_epoch;
+    ops.platform = first.platform;
     return ops;
   }
 
   Status make_plan() {
+    KILN_TRY_ASSIGN(const std::vector<Platform> platforms, requested_platforms(options_));
     if (!options_.llb.empty()) {
-      KILN_TRY_ASSIGN(plan_.graph, llb::unmarshal_definition(inputs_.dockerfile));
-      if (request_.platform) plan_.platform = *request_.platform;
-      plan_.image_config_json = "{\"config\":{}}";
+      if (platforms.size() > 1)
+        return fail(Code::kInvalidArgument, "a definition is for one platform, not for several");
+      KILN_TRY_ASSIGN(
+          plan_, plan_definition(inputs_.dockerfile, request_.platform.value_or(Platform::host())));
       inputs_.dockerfile.clear();  // it is no text to quote errors from
       return {};
     }
     const ImageSources sources = image_sources(*engine_, inputs_.layouts, invocation_.environment);
     ConfigResolver resolver(sources, *progress_);
-    Result<frontend::FrontendResult> result =
-        frontend::dockerfile_to_llb(request_, resolver, invocation_.stop, &warnings_);
+    Result<BuildPlan> plan =
+        plan_dockerfile(request_, platforms, resolver, invocation_.stop, warnings_);
     report_warnings();
-    KILN_TRY_ASSIGN(frontend::FrontendResult converted, std::move(result));
-    plan_.graph = std::move(converted.graph);
-    plan_.image_config_json = std::move(converted.image_config_json);
-    plan_.source_date_epoch = converted.source_date_epoch;
-    plan_.platform = converted.platform;
+    KILN_TRY_ASSIGN(plan_, std::move(plan));
     return {};
   }
 
@@ -186,13 +177,9 @@ class Build {
     KILN_TRY_ASSIGN(const Solution solution,
                     solver.solve(plan_.graph, solve, *progress_, invocation_.stop));
     ExportInput input;
-    if (!solution.targets.empty()) {
-      KILN_TRY_ASSIGN(TreeRef * tree, as_tree(*solution.targets.front()));
-      KILN_TRY_ASSIGN(input.root, tree->snapshot(invocation_.stop));
-    }
-    input.image_config_json = plan_.image_config_json;
-    input.platform = plan_.platform;
-    input.source_date_epoch = plan_.source_date_epoch;
+    KILN_TRY_ASSIGN(input.platforms, platform_results(plan_, solution, invocation_.stop));
+    KILN_TRY_ASSIGN(const bool index, builds_index(options_));
+    if (index) input.form = ImageForm::kIndex;
     return export_all(input);
   }
 
@@ -221,7 +208,7 @@ class Build {
   RunInputs run_inputs_;
   std::unique_ptr<Renderer> renderer_;
   std::unique_ptr<ProgressSink> progress_;
-  Plan plan_;
+  BuildPlan plan_;
   std::vector<BuildWarning> warnings_;
   // Shared by the fetching and the building: both see the same commit and the same download.
   const std::shared_ptr<RemoteFacts> remotes_ = std::make_shared<RemoteFacts>();

@@ -51,8 +51,15 @@ Result<BuildInputs> read_build_inputs(const BuildOptions& options, const InputPl
 /// directories become local sources.
 Result<BuildInputs> read_definition_inputs(const BuildOptions& options, const InputPlaces& places);
 
-/// The options and inputs as the frontend takes them. `environment` gives --build-arg NAME its
-/// value. kInvalidArgument: a value that is not what its flag takes.
+/// --platform, each once, in the order given; empty: the host's. kInvalidArgument: not a platform.
+Result<std::vector<Platform>> requested_platforms(const BuildOptions& options);
+/// The result is an index: for several platforms, and where BUILDKIT_MULTI_PLATFORM asks for one.
+/// kInvalidArgument: that argument is neither true nor false, or false for several platforms.
+Result<bool> builds_index(const BuildOptions& options);
+
+/// The options and inputs as the frontend takes them; of several platforms for the first.
+/// `environment` gives --build-arg NAME its value. kInvalidArgument: a value that is not what its
+/// flag takes.
 Result<frontend::FrontendRequest> make_request(const BuildOptions& options,
                                                const BuildInputs& inputs,
                                                const Environment& environment);

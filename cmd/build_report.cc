@@ -31,6 +31,12 @@ Json metadata(const ExportReport& report, std::span<const BuildWarning> warnings
   return json;
 }
 
+// What people call the image: of an index its own digest.
+std::optional<Digest> image_id(const ExportReport& report) {
+  if (report.config) return report.config;
+  return report.image ? std::optional<Digest>(report.image->digest) : std::nullopt;
+}
+
 Status write_whole(const std::string& path, std::string_view text) {
   KILN_TRY_ASSIGN(AtomicFile file, AtomicFile::create(path));
   KILN_TRY(file.write(text));
@@ -41,11 +47,11 @@ Status write_whole(const std::string& path, std::string_view text) {
 
 Status write_report(const BuildOptions& options, const ExportReport& report,
                     std::span<const BuildWarning> warnings) {
-  if (!options.iidfile.empty() && report.config)
-    KILN_TRY(write_whole(options.iidfile, report.config->to_string()));
+  const std::optional<Digest> id = image_id(report);
+  if (!options.iidfile.empty() && id) KILN_TRY(write_whole(options.iidfile, id->to_string()));
   if (!options.metadata_file.empty())
     KILN_TRY(write_whole(options.metadata_file, metadata(report, warnings).dump_pretty() + "\n"));
-  if (options.quiet && report.config && std::printf("%s\n", report.config->to_string().c_str()) < 0)
+  if (options.quiet && id && std::printf("%s\n", id->to_string().c_str()) < 0)
     return fail_errno("write", "standard output");
   return {};
 }

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/strings.h"
 #include "cmd/build_inputs.h"
 
@@ -115,18 +117,39 @@ Result<llb::Resources> parse_resources(const ResourceOptions& options) {
   return resources;
 }
 
-Result<std::optional<Platform>> parse_platform(const std::vector<std::string>& texts) {
-  if (texts.empty()) return std::optional<Platform>();
-  if (texts.size() > 1)
-    return tl::unexpected(
-        Error(Code::kUnimplemented, "several platforms in one build are not supported yet")
-            .hint("build once for each platform"));
-  Result<Platform> platform = Platform::parse(texts[0]);
-  if (!platform) return tl::unexpected(platform.error().wrap("--platform " + quote(texts[0])));
-  return std::optional<Platform>(*platform);
+}  // namespace
+
+Result<std::vector<Platform>> requested_platforms(const BuildOptions& options) {
+  std::vector<Platform> platforms;
+  for (const std::string& text : options.platforms) {
+    if (text.empty()) continue;  // an unset variable of a script
+    Result<Platform> platform = Platform::parse(trim(text));
+    if (!platform) return tl::unexpected(platform.error().wrap("--platform " + quote(text)));
+    if (std::find(platforms.begin(), platforms.end(), *platform) == platforms.end())
+      platforms.push_back(*std::move(platform));
+  }
+  return platforms;
 }
 
-}  // namespace
+Result<bool> builds_index(const BuildOptions& options) {
+  KILN_TRY_ASSIGN(const std::vector<Platform> platforms, requested_platforms(options));
+  bool index = platforms.size() > 1;
+  for (const std::string& text : options.build_args) {
+    constexpr std::string_view kAsked = "BUILDKIT_MULTI_PLATFORM=";
+    if (!text.starts_with(kAsked)) continue;
+    const std::string value = to_lower(text.substr(kAsked.size()));
+    const bool yes = value == "1" || value == "t" || value == "true";
+    if (!yes && value != "0" && value != "f" && value != "false")
+      return fail(Code::kInvalidArgument,
+                  "--build-arg " + quote(text) + ": expected true or false");
+    if (!yes && platforms.size() > 1)
+      return fail(Code::kInvalidArgument,
+                  "several platforms cannot be one without an index: "
+                  "BUILDKIT_MULTI_PLATFORM is false");
+    index = yes;
+  }
+  return index;
+}
 
 Result<frontend::FrontendRequest> make_request(const BuildOptions& options,
                                                const BuildInputs& inputs,
@@ -135,7 +158,9 @@ Result<frontend::FrontendRequest> make_request(const BuildOptions& options,
   request.dockerfile = inputs.dockerfile;
   request.filename = inputs.filename;
   request.target = options.target;
-  KILN_TRY_ASSIGN(request.platform, parse_platform(options.platforms));
+  KILN_TRY_ASSIGN(const std::vector<Platform> platforms, requested_platforms(options));
+  if (!platforms.empty()) request.platform = platforms.front();
+  KILN_TRY_ASSIGN(request.multi_platform, builds_index(options));
   KILN_TRY_ASSIGN(request.build_args, build_args(options, environment));
   KILN_TRY_ASSIGN(request.labels, parse_pairs(options.labels, "--label"));
   request.no_cache.all = options.no_cache;

@@ -51,7 +51,7 @@ Result<frontend::ResolvedImage> ConfigResolver::resolve(const std::string& refer
   const std::string identifier = layout ? reference : "docker-image://" + reference;
   std::map<std::string, std::string> attrs;
   if (!layout) attrs["image.resolvemode"] = mode_name(mode);
-  const Digest vertex = Digest::of("load metadata for " + reference);
+  const Digest vertex = Digest::of("load metadata for " + reference + " " + platform.to_string());
   ResolveProgress progress(progress_, vertex, "[internal] load metadata for " + reference);
   JobContext job{stop, progress, vertex, OutputUse::kInput};
   Result<ResolvedImage> image = resolve_image(sources_, identifier, attrs, platform, job);

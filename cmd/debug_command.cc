@@ -57,6 +57,10 @@ CommandResult run_dump_llb(const DumpLlbOptions& options, const Invocation& invo
   KILN_CMD_TRY_ASSIGN(BuildInputs inputs, read_build_inputs(build, {engine->layout().run(), ""}));
   Result<frontend::FrontendRequest> request = make_request(build, inputs, invocation.environment);
   if (!request) return usage_failure(request.error());
+  const Result<std::vector<Platform>> platforms = requested_platforms(build);
+  if (platforms && platforms->size() > 1)
+    return usage_failure(Error(Code::kInvalidArgument, "a definition is for one platform")
+                             .hint("dump each platform by itself"));
   const ImageSources sources = image_sources(*engine, inputs.layouts, invocation.environment);
   NoProgress progress;
   KILN_CMD_TRY(

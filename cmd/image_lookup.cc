@@ -1,6 +1,7 @@
 #include "cmd/image_lookup.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/strings.h"
 
@@ -8,6 +9,35 @@ namespace kiln::cmd {
 namespace {
 constexpr uint64_t kManifestLimit = 4U << 20U;
 constexpr uint64_t kConfigLimit = 8U << 20U;
+
+Result<ImageFacts> manifest_facts(Engine& engine, const oci::Descriptor& descriptor) {
+  KILN_TRY_ASSIGN(const std::string text,
+                  oci::read_blob(engine.content(), descriptor.digest, kManifestLimit));
+  KILN_TRY_ASSIGN(const oci::Manifest manifest, oci::parse_manifest(text));
+  KILN_TRY_ASSIGN(const std::string config,
+                  oci::read_blob(engine.content(), manifest.config.digest, kConfigLimit));
+  KILN_TRY_ASSIGN(Json config_json, Json::parse(config));
+  uint64_t size = manifest.config.size;
+  for (const oci::Descriptor& layer : manifest.layers) size += layer.size;
+  return ImageFacts{descriptor, manifest.config.digest, std::move(config_json), size};
+}
+
+// Layers that several platforms have are there once.
+Result<uint64_t> stored_bytes(Engine& engine, const std::vector<oci::Descriptor>& manifests) {
+  std::set<Digest> seen;
+  uint64_t bytes = 0;
+  for (const oci::Descriptor& descriptor : manifests) {
+    KILN_TRY_ASSIGN(const std::string text,
+                    oci::read_blob(engine.content(), descriptor.digest, kManifestLimit));
+    KILN_TRY_ASSIGN(const oci::Manifest manifest, oci::parse_manifest(text));
+    std::vector<oci::Descriptor> blobs = manifest.layers;
+    blobs.push_back(manifest.config);
+    for (const oci::Descriptor& blob : blobs)
+      if (seen.insert(blob.digest).second) bytes += blob.size;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 Result<oci::StoredImage> find_image(Engine& engine, const std::string& text) {
@@ -31,26 +61,21 @@ Result<oci::StoredImage> find_image(Engine& engine, const std::string& text) {
 }
 
 Result<ImageFacts> image_facts(Engine& engine, const oci::Descriptor& image) {
-  oci::Descriptor manifest_descriptor = image;
-  if (oci::is_index(image.media_type)) {
-    KILN_TRY_ASSIGN(const std::string text,
-                    oci::read_blob(engine.content(), image.digest, kManifestLimit));
-    KILN_TRY_ASSIGN(const oci::Index index, oci::parse_index(text));
-    const oci::Descriptor* chosen = oci::select_platform(index, Platform::host());
-    if (chosen == nullptr && !index.manifests.empty()) chosen = &index.manifests.front();
-    if (chosen == nullptr) return fail(Code::kNotFound, "the image index is empty");
-    manifest_descriptor = *chosen;
-  }
-  KILN_TRY_ASSIGN(const std::string text,
-                  oci::read_blob(engine.content(), manifest_descriptor.digest, kManifestLimit));
-  KILN_TRY_ASSIGN(const oci::Manifest manifest, oci::parse_manifest(text));
-  KILN_TRY_ASSIGN(const std::string config,
-                  oci::read_blob(engine.content(), manifest.config.digest, kConfigLimit));
-  KILN_TRY_ASSIGN(Json config_json, Json::parse(config));
-  uint64_t size = manifest.config.size;
-  for (const oci::Descriptor& layer : manifest.layers) size += layer.size;
-  return ImageFacts{std::move(manifest_descriptor), manifest.config.digest, std::move(config_json),
-                    size};
+  if (!oci::is_index(image.media_type)) return manifest_facts(engine, image);
+  KILN_TRY_ASSIGN(const std::vector<oci::Descriptor> present,
+                  oci::present_manifests(engine.content(), image));
+  if (present.empty())
+    return fail(Code::kNotFound, "the image index " + image.digest.to_string() +
+                                     " has no manifest in the content store");
+  oci::Index index;
+  index.manifests = present;
+  const oci::Descriptor* chosen = oci::select_platform(index, Platform::host());
+  KILN_TRY_ASSIGN(ImageFacts facts,
+                  manifest_facts(engine, chosen != nullptr ? *chosen : present.front()));
+  if (present.size() == 1) return facts;
+  facts.id = image.digest;
+  KILN_TRY_ASSIGN(facts.size_bytes, stored_bytes(engine, present));
+  return facts;
 }
 
 std::string ago(std::chrono::nanoseconds age) {

@@ -12,11 +12,12 @@ namespace kiln::cmd {
 Result<oci::StoredImage> find_image(Engine& engine, const std::string& text);
 
 struct ImageFacts {
-  oci::Descriptor manifest;  // of the host's platform, for an index
-  Digest config;             // image ID
+  oci::Descriptor manifest;  // of an index the host's, or the first that is here
+  Digest id;                 // of its config; of an index with several platforms here the index's
   Json config_json;
-  uint64_t size_bytes = 0;  // of config and (compressed) layers
+  uint64_t size_bytes = 0;  // of configs and (compressed) layers, of all platforms here
 };
+/// kNotFound: an index of which nothing is here.
 Result<ImageFacts> image_facts(Engine& engine, const oci::Descriptor& image);
 
 /// "5 minutes ago", as docker says it.

@@ -31,7 +31,7 @@ Result<Row> describe(Engine& engine, const oci::StoredImage& image, const Images
   }
   KILN_TRY_ASSIGN(const ImageFacts facts, image_facts(engine, image.descriptor));
   row.digest = image.descriptor.digest.to_string();
-  row.id = short_id(facts.config, options.no_trunc);
+  row.id = short_id(facts.id, options.no_trunc);
   row.created_at = facts.config_json["created"].as_string();
   row.created = "N/A";
   if (const auto created = parse_rfc3339(row.created_at); created)

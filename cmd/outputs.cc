@@ -4,6 +4,8 @@
 #include <map>
 
 #include "base/strings.h"
+#include "cmd/build_inputs.h"
+#include "frontend/source_date_epoch.h"
 
 namespace kiln::cmd {
 namespace {
@@ -77,16 +79,13 @@ class Attributes {
                                                     "unpack",
                                                     "store",
                                                     "force-compression",
-                                                    "rewrite-timestamp",
                                                     "oci-artifact",
                                                     "prefer-nondist-layers",
                                                     "attestation-inline",
                                                     "compatibility-version",
-                                                    "platform-split",
                                                     "mode",
                                                     "context",
-                                                    "dangling-name-prefix",
-                                                    "source-date-epoch"};
+                                                    "dangling-name-prefix"};
     for (const auto& [key, value] : spec_.attrs) {
       for (const std::string& later : kLater)
         if (key == later)
@@ -134,6 +133,12 @@ Result<ImageExportOptions> image_options(Attributes& attributes, const BuildOpti
   }
   KILN_TRY_ASSIGN(const bool oci_types, attributes.take_bool("oci-mediatypes", "true"));
   image.docker_media_types = !oci_types;
+  KILN_TRY_ASSIGN(image.rewrite_timestamp, attributes.take_bool("rewrite-timestamp", "false"));
+  if (const auto epoch = attributes.take("source-date-epoch"); epoch && !epoch->empty()) {
+    Result<int64_t> seconds = frontend::parse_source_date_epoch(*epoch);
+    if (!seconds) return tl::unexpected(seconds.error());
+    image.source_date_epoch = *seconds;
+  }
   for (const std::string& annotation : options.annotations) {
     const size_t equals = annotation.find('=');
     if (equals == std::string::npos)
@@ -182,6 +187,12 @@ Status add_archive(Planner& planner, OutputSpec& spec, const BuildOptions& optio
     return fail(Code::kUnimplemented,
                 "output type=docker,tar=false is not supported: use type=oci,tar=false");
   KILN_TRY(attributes.refuse_rest());
+  KILN_TRY_ASSIGN(const bool index, builds_index(options));
+  if (index && archive.format == ArchiveFormat::kDocker)
+    return tl::unexpected(
+        Error(Code::kInvalidArgument,
+              "docker exporter does not currently support exporting manifest lists")
+            .hint("use type=oci, or write one archive for each platform"));
   KILN_TRY(planner.claim(archive.destination));
   planner.uses_layers(archive.image.compression);
   planner.plan.exporters.push_back(make_archive_exporter(std::move(archive)));
@@ -200,20 +211,24 @@ Status add_image(Planner& planner, OutputSpec& spec, const BuildOptions& options
 Status add_files(Planner& planner, OutputSpec& spec) {
   Attributes attributes(spec);
   planner.all_layers = false;
+  FilesExportOptions files;
+  if (const auto split = attributes.take("platform-split")) {
+    KILN_TRY_ASSIGN(files.platform_split, parse_bool("platform-split", *split));
+  }
   if (spec.type == "local") {
-    KILN_TRY_ASSIGN(std::string dest, need_dest(attributes, spec.type));
+    KILN_TRY_ASSIGN(files.destination, need_dest(attributes, spec.type));
     KILN_TRY(attributes.refuse_rest());
-    if (dest == "-")
+    if (files.destination == "-")
       return fail(Code::kInvalidArgument,
                   "output type=local cannot go to standard output: use type=tar,dest=-");
-    KILN_TRY(planner.claim(dest));
-    planner.plan.exporters.push_back(make_directory_exporter(std::move(dest)));
+    KILN_TRY(planner.claim(files.destination));
+    planner.plan.exporters.push_back(make_directory_exporter(std::move(files)));
     return {};
   }
-  std::string dest = attributes.take("dest").value_or("-");
+  files.destination = attributes.take("dest").value_or("-");
   KILN_TRY(attributes.refuse_rest());
-  KILN_TRY(planner.claim(dest));
-  planner.plan.exporters.push_back(make_tar_exporter(std::move(dest), 1));
+  KILN_TRY(planner.claim(files.destination));
+  planner.plan.exporters.push_back(make_tar_exporter(std::move(files)));
   return {};
 }
 

@@ -12,16 +12,21 @@ class ArchiveExporter : public Exporter {
 
   Result<ExportReport> run(const ExportInput& input, ExportContext& context,
                            std::stop_token stop) override {
+    if (options_.format == ArchiveFormat::kDocker && input.form == ImageForm::kIndex)
+      return tl::unexpected(
+          Error(Code::kInvalidArgument,
+                "docker exporter does not currently support exporting manifest lists")
+              .hint("write type=oci, or one archive for each platform"));
     const std::string kind = options_.format == ArchiveFormat::kOci ? "oci" : "docker";
     ExportStep step("exporting to " + kind + " image format", context.progress);
-    KILN_TRY_ASSIGN(const StoredManifest stored,
+    KILN_TRY_ASSIGN(const StoredImage stored,
                     step.watch(store_image(input, options_.image, context, stop)));
     KILN_TRY(step.watch(context.snapshots.sync()));
-    oci::NamedImage image{{}, stored.manifest};
+    oci::NamedImage image{{}, stored.image};
     for (const oci::Reference& name : options_.image.names) image.names.push_back(name.to_string());
     KILN_TRY(step.watch(write(image, context, stop)));
     step.done();
-    return ExportReport{stored.manifest, stored.config, image.names};
+    return ExportReport{stored.image, stored.config, image.names};
   }
 
  private:

@@ -21,16 +21,28 @@
 
 namespace kiln {
 
-struct ExportInput {
+/// What was built for one platform.
+struct PlatformResult {
   std::optional<SnapshotId> root;  // nullopt: the empty tree
   std::string image_config_json;   // as frontend::FrontendResult leaves it; "" for a bare tree
   Platform platform = Platform::host();
   std::optional<int64_t> source_date_epoch;  // seconds
+  size_t base_layers = 0;                    // the first ones, which a base image brought
+};
+
+enum class ImageForm : uint8_t {
+  kManifest,  // the one platform's
+  kIndex,     // of all platforms, in their order
+};
+
+struct ExportInput {
+  std::vector<PlatformResult> platforms;  // at least one; several only with kIndex
+  ImageForm form = ImageForm::kManifest;
 };
 
 struct ExportReport {
-  std::optional<oci::Descriptor> image;  // manifest
-  std::optional<Digest> config;          // "image ID"
+  std::optional<oci::Descriptor> image;  // manifest or index
+  std::optional<Digest> config;          // "image ID"; none for an index
   std::vector<std::string> names;        // tags that were set
 };
 
@@ -55,7 +67,9 @@ class Exporter {
 struct ImageExportOptions {
   std::vector<oci::Reference> names;
   oci::CompressionOptions compression;
-  bool docker_media_types = false;                 // oci-mediatypes=false
+  bool docker_media_types = false;  // oci-mediatypes=false
+  bool rewrite_timestamp = false;   // no file of the image's own layers is younger than its epoch
+  std::optional<int64_t> source_date_epoch;        // seconds; overrides the build's
   std::map<std::string, std::string> annotations;  // manifest annotations
 };
 
@@ -74,7 +88,13 @@ struct ArchiveExportOptions {
 };
 std::unique_ptr<Exporter> make_archive_exporter(ArchiveExportOptions options);
 /// The tree itself: a directory (merged into what is there, files owned by the caller) or one tar.
-std::unique_ptr<Exporter> make_directory_exporter(std::string destination);
-std::unique_ptr<Exporter> make_tar_exporter(std::string destination, int output_fd);
+/// Of several platforms each has a directory of its own, "linux_arm_v7".
+struct FilesExportOptions {
+  std::string destination;
+  std::optional<bool> platform_split;  // nullopt: if there are several platforms
+  int output_fd = 1;                   // of a tar to "-"
+};
+std::unique_ptr<Exporter> make_directory_exporter(FilesExportOptions options);
+std::unique_ptr<Exporter> make_tar_exporter(FilesExportOptions options);
 
 }  // namespace kiln

@@ -185,6 +185,15 @@ Status use_context(Conversion& c, Stage& stage, const NamedContext& context) {
   return {};
 }
 
+/// Where nobody asked for a platform, a base image of another one that this machine runs decides.
+void follow_base(const Conversion& c, Stage& stage) {
+  const Platform base = stage.config.platform();
+  const bool asked = c.request.platform || stage.from_platform;
+  if (!asked && base.os == stage.platform.os &&
+      runs_natively(base.architecture, stage.platform.architecture))
+    stage.platform = base;
+}
+
 Status use_image(Conversion& c, Stage& stage) {
   const Result<oci::Reference> parsed = oci::Reference::parse(stage.base_name);
   if (!parsed) {
@@ -201,6 +210,7 @@ Status use_image(Conversion& c, Stage& stage) {
   stage.base_config_json = image->config_json;
   stage.reference = pinned(*image);
   if (!stage.config.has_layers()) return {};  // as good as scratch
+  follow_base(c, stage);
   lint::check_base_platform(stage.where, stage.base_name, stage.config.platform(), stage.platform,
                             c.linter);
   stage.image = c.images.source(*image);

@@ -5,6 +5,7 @@
 #include "frontend/global_args.h"
 #include "frontend/lint/from_checks.h"
 #include "frontend/outline_notes.h"
+#include "frontend/source_date_epoch.h"
 
 #include <algorithm>
 #include <memory>
@@ -27,25 +28,29 @@ std::string target_name(const FrontendRequest& request,
   return last;
 }
 
-/// An integer only: the other forms need the sources' own times (DOCKERFILE.md A.3.10).
-Result<std::optional<int64_t>> source_date_epoch(const Conversion& c) {
-  std::string text;
+std::string wanted_epoch(const Conversion& c) {
   const auto given = c.build_args.find("SOURCE_DATE_EPOCH");
-  if (given != c.build_args.end()) {
-    text = given->second;
-  } else if (const auto global = c.global_args.get("SOURCE_DATE_EPOCH")) {
-    text = *global;
-  }
+  if (given != c.build_args.end()) return given->second;
+  return std::string(c.global_args.get("SOURCE_DATE_EPOCH").value_or(""));
+}
+
+/// A number. The names of what could give the time of its source are told apart from mistakes.
+Result<std::optional<int64_t>> source_date_epoch(const Conversion& c) {
+  const std::string text = wanted_epoch(c);
   if (text.empty()) return std::optional<int64_t>();
-  const Result<int64_t> seconds = parse_int(text);
-  // Beyond the year 9999 neither RFC 3339 nor nanoseconds in 64 bits can say it.
-  constexpr int64_t kLast = 9'223'372'036;
-  if (seconds && *seconds >= 0 && *seconds <= kLast) return std::optional<int64_t>(*seconds);
+  const Result<int64_t> seconds = parse_source_date_epoch(text);
+  if (seconds) return std::optional<int64_t>(*seconds);
+  const bool source = equal_fold(text, "context") || c.stages.find(text) != nullptr ||
+                      c.contexts.find(text, c.platform);
+  if (source)
+    return tl::unexpected(
+        Error(Code::kUnimplemented,
+              "SOURCE_DATE_EPOCH=" + text + ": taking the time of a source is not supported yet")
+            .hint("give the seconds: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)"));
+  const std::vector<std::string> names = c.stages.names();
   return tl::unexpected(
-      Error(seconds ? Code::kInvalidArgument : Code::kUnimplemented,
-            "SOURCE_DATE_EPOCH \"" + text + "\" is not a number of seconds since 1970")
-          .hint("take the time from a context or a stage yourself: SOURCE_DATE_EPOCH=$(git log -1 "
-                "--format=%ct)"));
+      Error(seconds.error().code(), seconds.error().message() + did_you_mean(text, names))
+          .hint(seconds.error().advice()));
 }
 
 Result<Stage*> find_target(const Conversion& c) {
@@ -124,6 +129,14 @@ std::string finish_config(Conversion& c, Stage& target) {
   return target.config.to_json();
 }
 
+/// What was asked for, whatever the last stage was built on; else what its config says.
+Platform result_platform(const Conversion& c, const Stage& target) {
+  if (c.request.platform) return *c.request.platform;
+  Platform of_config = target.config.platform();
+  const bool complete = !of_config.os.empty() && !of_config.architecture.empty();
+  return complete ? of_config : target.platform;
+}
+
 FrontendResult finish(Conversion& c, Stage& target, const Needed& needed) {
   c.contexts.use(target.root, "/");
   c.contexts.finish();
@@ -134,7 +147,7 @@ FrontendResult finish(Conversion& c, Stage& target, const Needed& needed) {
   out.target = target.name;
   out.unused_build_args = unused_args(c);
   out.source_date_epoch = c.epoch;
-  out.platform = target.platform;
+  out.platform = result_platform(c, target);
   check_unused(out.unused_build_args, c);
   out.graph = std::move(c.plan).build(target.root,
                                       {c.request.filename, c.request.dockerfile, "Dockerfile"});

@@ -78,4 +78,25 @@ Graph GraphBuilder::build(std::vector<Output> targets) && {
   return graph;
 }
 
+Graph join_graphs(std::vector<Graph> graphs) {
+  GraphBuilder all;
+  std::vector<Output> targets;
+  std::vector<std::string> files;
+  for (const Graph& graph : graphs) {
+    std::vector<VertexId> ids;
+    for (Vertex vertex : graph.vertices()) {
+      for (Output& input : vertex.inputs) input.vertex = ids.at(input.vertex);
+      ids.push_back(all.add_received(std::move(vertex)).vertex);
+    }
+    for (const Output& target : graph.targets())
+      targets.push_back({ids.at(target.vertex), target.index});
+    for (const SourceFile& file : graph.files()) {
+      if (std::find(files.begin(), files.end(), file.filename) != files.end()) continue;
+      files.push_back(file.filename);
+      all.add_file(file);
+    }
+  }
+  return std::move(all).build(std::move(targets));
+}
+
 }  // namespace kiln::llb

@@ -48,4 +48,8 @@ class GraphBuilder {
   std::vector<SourceFile> files_;
 };
 
+/// The graphs of one file for several platforms as one: the targets of all, in order. Vertices that
+/// several of them have are there once, under the first one's name.
+Graph join_graphs(std::vector<Graph> graphs);
+
 }  // namespace kiln::llb

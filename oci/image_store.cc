@@ -157,6 +157,18 @@ Status ImageStore::remove(const Digest& image) {
   });
 }
 
+Result<std::vector<Descriptor>> present_manifests(ContentStore& content, const Descriptor& index) {
+  KILN_TRY_ASSIGN(const std::string text, read_blob(content, index.digest, kMaxDocumentBytes));
+  KILN_TRY_ASSIGN(const Index parsed, parse_index(text));
+  std::vector<Descriptor> present;
+  for (const Descriptor& manifest : parsed.manifests) {
+    if (manifest.platform && manifest.platform->os == "unknown") continue;
+    KILN_TRY_ASSIGN(const std::optional<uint64_t> size, content.size(manifest.digest));
+    if (size) present.push_back(manifest);
+  }
+  return present;
+}
+
 Result<std::vector<Digest>> reachable_blobs(ContentStore& content, const Descriptor& image) {
   std::vector<Digest> blobs{image.digest};
   KILN_TRY_ASSIGN(const std::optional<uint64_t> present, content.size(image.digest));

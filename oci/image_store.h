@@ -39,6 +39,9 @@ class ImageStore {
   Database& database_;
 };
 
+/// The manifests of an index that are in the content store, attestations left out, in its order.
+Result<std::vector<Descriptor>> present_manifests(ContentStore& content, const Descriptor& index);
+
 /// Every blob that an image needs: index, manifests, configs, layers. Children that are absent
 /// locally are skipped.
 Result<std::vector<Digest>> reachable_blobs(ContentStore& content, const Descriptor& image);

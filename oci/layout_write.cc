@@ -132,22 +132,17 @@ class ArchiveWriter {
   std::vector<std::byte> buffer_;
 };
 
-// The manifest that docker loads: the only one of an index, or the host's if attestations stand
-// beside it.
+// The manifest that docker loads: the only one of an index that is here, attestations apart.
 Result<Manifest> single_manifest(ContentStore& content, const Descriptor& image) {
   Descriptor manifest = image;
   if (is_index(image.media_type)) {
-    KILN_TRY_ASSIGN(const std::string text, read_blob(content, image.digest, kMaxDocumentBytes));
-    KILN_TRY_ASSIGN(const Index index, parse_index(text));
-    std::vector<const Descriptor*> real;
-    for (const Descriptor& entry : index.manifests)
-      if (!entry.platform || entry.platform->os != "unknown") real.push_back(&entry);
-    if (real.size() != 1)
+    KILN_TRY_ASSIGN(const std::vector<Descriptor> present, present_manifests(content, image));
+    if (present.size() != 1)
       return tl::unexpected(
-          Error(Code::kInvalidArgument,
-                "a docker archive holds one platform, the image has " + std::to_string(real.size()))
+          Error(Code::kInvalidArgument, "a docker archive holds one platform, the image has " +
+                                            std::to_string(present.size()))
               .hint("use the OCI format"));
-    manifest = *real.front();
+    manifest = present.front();
   }
   KILN_TRY_ASSIGN(const std::string text, read_blob(content, manifest.digest, kMaxDocumentBytes));
   return parse_manifest(text);

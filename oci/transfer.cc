@@ -68,8 +68,10 @@ class Pull {
         there.insert(entry.platform->to_string());
     }
     const std::vector<std::string> list(there.begin(), there.end());
-    return Error(Code::kNotFound, "it is not there for " + platform.to_string())
-        .hint("it is there for " + join(list, ", "));
+    return Error(Code::kNotFound,
+                 "no match for platform in manifest: " + platform.to_string() + " not found")
+        .hint(list.empty() ? "the index names no platforms"
+                           : "the image is there for " + join(list, ", "));
   }
 
   Status blobs_of(const Repository::Document& document) {

@@ -122,8 +122,10 @@ class ImageResolver {
       if (manifest.platform && manifest.platform->os != "unknown")
         offered.push_back(manifest.platform->to_string());
     return tl::unexpected(
-        Error(Code::kNotFound, "no match for platform " + platform_.to_string() + " in the image")
-            .hint("it is there for: " + join(offered, ", ")));
+        Error(Code::kNotFound,
+              "no match for platform in manifest: " + platform_.to_string() + " not found")
+            .hint(offered.empty() ? "the index names no platforms"
+                                  : "the image is there for " + join(offered, ", ")));
   }
 
   Result<ResolvedImage> assemble(const oci::Descriptor& root, const std::string& checksum) {

@@ -54,6 +54,9 @@ INSTANTIATE_TEST_SUITE_P(
                  true,
                  true},
         GoodCase{{"TYPE=oci,Dest=f"}, 1, false, true, true},
+        GoodCase{
+            {"type=oci,dest=f,rewrite-timestamp=true,source-date-epoch=7"}, 1, false, true, true},
+        GoodCase{{"type=local,dest=out,platform-split=false"}, 1, false, false, false},
         GoodCase{{"type=cacheonly"}, 0, false, false, false},
         GoodCase{{"type=image", "type=oci,dest=f", "out"}, 3, false, true, false}));
 
@@ -93,6 +96,8 @@ INSTANTIATE_TEST_SUITE_P(
             {"type=oci,dest=f,compression=zstd,compression-level=23"}, kWrong, "expected 0 to 22"},
         BadCase{{"type=oci,dest=f,compression-level=x"}, kWrong, "expected 0 to 9"},
         BadCase{{"type=oci,dest=f,compression-level=10"}, kWrong, "expected 0 to 9"},
+        BadCase{{"type=image,source-date-epoch=now"}, kWrong, "invalid SOURCE_DATE_EPOCH: \"now\""},
+        BadCase{{"type=tar,platform-split=x"}, kWrong, "expected true or false"},
         BadCase{{"type=oci,dest=f,oci-mediatypes=maybe"}, kWrong, "expected true or false"},
         BadCase{{"type=image,name=UPPER"}, kWrong, "tag \"UPPER\""},
         BadCase{{"-", "type=oci,dest=-"}, kWrong, "two outputs go to \"-\""},

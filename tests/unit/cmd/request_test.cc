@@ -61,6 +61,27 @@ TEST(RequestTest, SizesHaveUnits) {
   EXPECT_EQ(made->resources.shm_bytes, 1U << 30U);
 }
 
+TEST(RequestTest, PlatformsAreNormalisedAndEachIsBuiltOnce) {
+  BuildOptions options;
+  options.platforms = {"linux/aarch64",  "x86_64",      "",
+                       "linux/arm64/v8", "linux/armhf", "linux/i386"};
+  const auto platforms = requested_platforms(options);
+  ASSERT_TRUE(platforms);
+  std::vector<std::string> names;
+  for (const Platform& platform : *platforms) names.push_back(platform.to_string());
+  EXPECT_THAT(names, ElementsAre("linux/arm64", "linux/amd64", "linux/arm/v7", "linux/386"));
+  EXPECT_EQ(request(options)->platform->to_string(), "linux/arm64");
+  EXPECT_TRUE(request(options)->multi_platform);
+}
+
+TEST(RequestTest, OnePlatformIsAnIndexOnlyWhereThatIsAskedFor) {
+  BuildOptions options;
+  options.platforms = {"linux/amd64"};
+  EXPECT_FALSE(builds_index(options).value());
+  options.build_args = {"BUILDKIT_MULTI_PLATFORM=true"};
+  EXPECT_TRUE(builds_index(options).value());
+}
+
 struct BadValue {
   const char* name;
   void (*set)(BuildOptions&);
@@ -102,11 +123,15 @@ INSTANTIATE_TEST_SUITE_P(
                  },
                  "cannot be below"},
         BadValue{"platform", [](BuildOptions& o) { o.platforms = {"a/b/c/d/e"}; }, "--platform"},
-        BadValue{"platforms",
+        BadValue{"no index for several",
                  [](BuildOptions& o) {
                    o.platforms = {"linux/amd64", "linux/arm64"};
+                   o.build_args = {"BUILDKIT_MULTI_PLATFORM=0"};
                  },
-                 "several platforms"}),
+                 "BUILDKIT_MULTI_PLATFORM"},
+        BadValue{"index or not",
+                 [](BuildOptions& o) { o.build_args = {"BUILDKIT_MULTI_PLATFORM=x"}; },
+                 "expected true or false"}),
     [](const auto& row) {
       std::string name = row.param.name;
       for (char& c : name)

@@ -212,11 +212,32 @@ TEST(ConvertEpochTest, DatesWhatIsCreated) {
   EXPECT_EQ(c.result().source_date_epoch, 1577836800);
   EXPECT_EQ(c.document()["history"].elements().back()["created"].as_string(),
             "2020-01-01T00:00:00Z");
-  EXPECT_THAT(error_of("FROM alpine\n",
-                       [](FrontendRequest& r) {
-                         r.build_args = {{"SOURCE_DATE_EPOCH", "context"}};
-                       }),
-              HasSubstr("SOURCE_DATE_EPOCH \"context\" is not a number"));
+}
+
+TEST(ConvertEpochTest, ComesFromTheArgumentBeforeTheFileAndIsNotTakenFromAStage) {
+  EXPECT_EQ(Converted("ARG SOURCE_DATE_EPOCH=5\nFROM alpine\n").result().source_date_epoch, 5);
+  EXPECT_EQ(Converted("FROM alpine\nARG SOURCE_DATE_EPOCH=5\n").result().source_date_epoch,
+            std::nullopt);
+  const auto given = [](FrontendRequest& r) { r.build_args = {{"SOURCE_DATE_EPOCH", "7"}}; };
+  EXPECT_EQ(Converted("ARG SOURCE_DATE_EPOCH=5\nFROM alpine\n", given).result().source_date_epoch,
+            7);
+  const auto empty = [](FrontendRequest& r) { r.build_args = {{"SOURCE_DATE_EPOCH", ""}}; };
+  EXPECT_EQ(Converted("ARG SOURCE_DATE_EPOCH=5\nFROM alpine\n", empty).result().source_date_epoch,
+            std::nullopt);
+}
+
+TEST(ConvertEpochTest, WhatIsNoNumberIsRefused) {
+  const auto error = [](const std::string& value) {
+    return error_of("FROM alpine AS stage\n", [&value](FrontendRequest& r) {
+      r.build_args = {{"SOURCE_DATE_EPOCH", value}};
+    });
+  };
+  for (const char* value : {"abc", "-1", "1.5", "9223372037", "12 "})
+    EXPECT_THAT(error(value),
+                HasSubstr("invalid SOURCE_DATE_EPOCH: \"" + std::string(value) + "\""));
+  EXPECT_THAT(error("stagee"), HasSubstr("(did you mean stage?)"));
+  for (const char* value : {"context", "stage"})
+    EXPECT_THAT(error(value), HasSubstr("not supported yet"));
 }
 
 }  // namespace

@@ -51,6 +51,28 @@ TEST(GraphBuilderTest, TellsPlatformsApart) {
   EXPECT_NE(amd64, builder.add(image, {}, Platform{"linux", "arm64", ""}, {}));
 }
 
+TEST(JoinGraphsTest, KeepsAllTargetsInOrderAndSharedVerticesOnce) {
+  std::vector<Graph> graphs;
+  for (const char* architecture : {"amd64", "arm64"}) {
+    GraphBuilder builder;
+    const Output shared = builder.add(local("shared"), {}, std::nullopt, {});
+    const Output own =
+        builder.add(SourceOp{"docker-image://a", {}}, {}, Platform{"linux", architecture, ""}, {});
+    const Output top = builder.add(MergeOp{{0, 1}}, {shared, own}, std::nullopt, {});
+    builder.add_file({"Dockerfile", "FROM a"});
+    graphs.push_back(std::move(builder).build({top}));
+  }
+  graphs.insert(graphs.begin() + 1, GraphBuilder().build({}));  // scratch has no target
+  const Graph joined = join_graphs(std::move(graphs));
+  ASSERT_EQ(joined.vertices().size(), 5U);
+  EXPECT_EQ(joined.files().size(), 1U);
+  ASSERT_EQ(joined.targets().size(), 2U);
+  const Vertex& first = joined.vertex(joined.targets()[0].vertex);
+  const Vertex& second = joined.vertex(joined.targets()[1].vertex);
+  EXPECT_EQ(first.inputs[0], second.inputs[0]);
+  EXPECT_NE(first.inputs[1], second.inputs[1]);
+}
+
 TEST(DumpTest, PrintsEveryVertexAsJson) {
   const std::string json = dump_json(sample_graph());
   EXPECT_THAT(json, HasSubstr("\"identifier\": \"local://context\""));
