@@ -10,7 +10,8 @@
 namespace kiln::dockerfile {
 
 /// The lines of `where` marked ">>>", a few around them, between rules, under "file:line". Control
-/// bytes are escaped, credentials of URLs left out, long lines end in "...", and of many marked lines the middle is left out.
+/// bytes are escaped, credentials of URLs left out, long lines end in "...", and of many marked
+/// lines the middle is left out.
 /// "" if there is no place or it lies outside.
 std::string source_block(const SourceRange& where, const std::string& file, std::string_view text);
 
