@@ -10,7 +10,7 @@
 namespace kiln::internal {
 namespace {
 
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 constexpr std::string_view kSchema = R"(
 CREATE TABLE snapshots(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -91,8 +91,10 @@ SnapshotId snapshot_id(int64_t row) {
 }
 
 Result<SnapshotIndex> SnapshotIndex::open(Database& database) {
-  const auto upgrade = [&](int /*found: 1*/) {
-    return database.execute("ALTER TABLE snapshots ADD COLUMN root_mtime INTEGER");
+  // Version 1 noted no times, version 2 seconds.
+  const auto upgrade = [&](int found) {
+    return database.execute(found == 1 ? "ALTER TABLE snapshots ADD COLUMN root_mtime INTEGER"
+                                       : "UPDATE snapshots SET root_mtime = NULL");
   };
   KILN_TRY(database.ensure_schema("snapshots", kVersion, kSchema, upgrade));
   KILN_TRY_ASSIGN(std::string boot_id, read_boot_id());

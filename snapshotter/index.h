@@ -29,7 +29,8 @@ struct SnapshotRow {
   bool synced = false;    // the directory survives a power cut
   uint64_t used_seq = 0;
   std::optional<uint64_t> size_bytes;  // nullopt: not measured yet
-  // What the directory's tree had as mtime when it was published, in seconds; nullopt: not noted.
+  // What the directory's tree had as mtime when it was published, in nanoseconds; nullopt: not
+  // noted.
   std::optional<int64_t> root_mtime;
   std::string description;
   int64_t created_seconds = 0;  // since 1970; set by insert()

@@ -134,7 +134,7 @@ Result<bool> SnapshotStore::drop_damaged(const Chain& chain) {
   for (const SnapshotRow& row : chain) {
     if (row.directory == 0 || intact_.lock()->contains(row.directory)) continue;
     KILN_TRY_ASSIGN(const auto found, root_mtime(path_of(row.directory)));
-    if (found && (!row.root_mtime || *row.root_mtime == *found)) {
+    if (found && (!row.root_mtime || is_same_root_mtime(*row.root_mtime, *found))) {
       intact_.lock()->insert(row.directory);
       continue;
     }

@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 
 #include "base/fs.h"
 #include "snapshotter/copy_tree.h"
@@ -13,6 +15,13 @@ namespace kiln::internal {
 namespace {
 
 constexpr mode_t kRootMode = 0755;
+constexpr int64_t kSecond = 1'000'000'000;
+// Layers may name any time; what nanoseconds in 64 bits cannot say is as good as their last one.
+constexpr int64_t kLastSecond = std::numeric_limits<int64_t>::max() / kSecond - 1;
+
+int64_t nanoseconds_of(const struct timespec& time) {
+  return std::clamp<int64_t>(time.tv_sec, -kLastSecond, kLastSecond) * kSecond + time.tv_nsec;
+}
 
 }  // namespace
 
@@ -24,9 +33,13 @@ Result<std::optional<int64_t>> root_mtime(const std::string& directory) {
   struct stat st {};
   const std::string tree = tree_of(directory);
   if (::lstat(tree.c_str(), &st) == 0)
-    return S_ISDIR(st.st_mode) ? std::optional<int64_t>(st.st_mtim.tv_sec) : std::nullopt;
+    return S_ISDIR(st.st_mode) ? std::optional<int64_t>(nanoseconds_of(st.st_mtim)) : std::nullopt;
   if (errno == ENOENT || errno == ENOTDIR) return std::optional<int64_t>();
   return fail_errno("stat", tree);
+}
+
+bool is_same_root_mtime(int64_t noted, int64_t found) {
+  return noted == found || (found % kSecond == 0 && found <= noted && noted - found < kSecond);
 }
 
 Status set_root_metadata(const std::string& directory, const Ancestors& below) {

@@ -58,9 +58,11 @@ std::unique_ptr<TreeKind> make_copying_kind();
 Result<std::string> probe_overlay(const std::string& directory);
 
 std::string tree_of(const std::string& directory);  // "<directory>/fs"
-/// The mtime of `directory`'s fs in seconds, which no change below its top level alters; nullopt:
-/// it is no directory, or gone.
+/// The mtime of `directory`'s fs in nanoseconds, which no change below its top level alters;
+/// nullopt: it is no directory, or gone.
 Result<std::optional<int64_t>> root_mtime(const std::string& directory);
+/// Whether a root's mtime is still what was noted. Some file systems keep whole seconds only.
+bool is_same_root_mtime(int64_t noted, int64_t found);
 /// Owner, mode and times of `directory`'s fs: those of the tree below, or what an empty tree has.
 Status set_root_metadata(const std::string& directory, const Ancestors& below);
 

@@ -18,13 +18,11 @@ std::string make_base(const std::string& dir) {
   (void)write_file(root + "/etc/passwd",
                    "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:app:/home/app:/bin/sh\n");
   (void)write_file(root + "/etc/group", "root:x:0:\napp:x:1001:\nextra:x:2000:app\n");
-  // Old, as bases are: a snapshot that is emptied is known by the time of its root, in seconds.
   // The links name /usr/bin/busybox: where it was installed from, and where the copy lies.
   const std::string script =
       "set -e; mkdir -p " + root + "/usr/bin; cp \"$(command -v busybox)\" " + root +
       "/usr/bin/busybox; chmod 1777 " + root + "/tmp; /usr/bin/busybox --install -s " + root +
-      "/bin; touch -d @1500000000 " + root + "; tar -C " + root +
-      " --numeric-owner --owner=0 --group=0 -cf " + dir + "/base.tar .";
+      "/bin; tar -C " + root + " --numeric-owner --owner=0 --group=0 -cf " + dir + "/base.tar .";
   ProcessSpec spec;
   spec.argv = {"/bin/sh", "-c", script};
   spec.env = {"PATH=/usr/bin:/bin:/usr/sbin:/sbin"};

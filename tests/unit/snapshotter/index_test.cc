@@ -155,6 +155,18 @@ TEST_F(IndexTest, ARootOfVersionOneIsTakenOver) {
   EXPECT_FALSE(chain.front().root_mtime);
 }
 
+TEST_F(IndexTest, TimesInSecondsOfARootOfVersionTwoAreForgotten) {
+  const int64_t id = add(0, 0, 7);
+  must(database_->execute("UPDATE snapshots SET root_mtime = 1500000000"));
+  must(database_->execute("UPDATE schema_versions SET version = 2"));
+  auto reopened = must(Database::open(temp_.path() + "/kiln.db"));
+  SnapshotIndex index = must(SnapshotIndex::open(*reopened));
+  const auto chain = must(index.chain(id));
+  ASSERT_EQ(chain.size(), 1U);
+  EXPECT_EQ(chain.front().directory, 7);
+  EXPECT_FALSE(chain.front().root_mtime);
+}
+
 TEST_F(IndexTest, AChainThatLostItsRootIsNotThere) {
   const int64_t root = add(0);
   const int64_t top = add(root);
