@@ -24,7 +24,7 @@ const std::vector<Library> kLibraries = {
     {"curl/", {"base/curl_api.h"}},
     {"openssl/", {"base"}},
     {"xxhash.h", {"base/fingerprint.cc"}},
-    {"sqlite3.h", {"base/database.cc"}},
+    {"sqlite3.h", {"base/database_connection.h"}},
     {"archive.h", {"oci"}},
     {"archive_entry.h", {"oci"}},
     {"zstd.h", {"oci"}},
