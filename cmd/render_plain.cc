@@ -59,6 +59,9 @@ class PlainRenderer : public Renderer {
 
   void on(const VertexDone& event) {
     Step& step = steps_.step(event.vertex);
+    // What was fetched to find the Dockerfile is a part of the build itself once more.
+    if (step.outcome) return;
+    step.outcome = event.outcome;
     print_lines(step, steps_.flush(step));
     if (event.outcome == VertexOutcome::kCached) {
       if (!step.started) head(step);

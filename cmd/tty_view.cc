@@ -69,7 +69,8 @@ void TtyView::on(const VertexStarted& event, SteadyTime now) {
 void TtyView::on(const VertexDone& event, SteadyTime now) {
   Step& step = steps_.step(event.vertex);
   (void)steps_.flush(step);
-  if (!step.outcome) ++done_;
+  if (step.outcome) return;  // fetched to find the Dockerfile, and now a part of the build itself
+  ++done_;
   step.outcome = event.outcome;
   step.error = event.error;
   step.end = now;

@@ -71,6 +71,14 @@ TEST_F(PlainTest, AStepFromCacheIsOneLineWithItsName) {
   EXPECT_THAT(out_.text(), HasSubstr("#2 cached\n#2 CACHED\n\n"));
 }
 
+TEST_F(PlainTest, AStepThatWasSolvedBeforeIsNotToldAgain) {
+  see(0, started("fetch"));
+  see(10, ended("fetch"));
+  const std::string told = out_.text();
+  see(20, ended("fetch", VertexOutcome::kCached));
+  EXPECT_EQ(out_.text(), told);
+}
+
 TEST_F(PlainTest, StepsThatAlternateAreSetApart) {
   see(0, started("a"));
   see(0, started("b"));
