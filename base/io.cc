@@ -1,12 +1,12 @@
 #include "base/io.h"
 
 #include <unistd.h>
-#include <memory>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "base/fs.h"

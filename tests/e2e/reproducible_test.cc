@@ -19,7 +19,7 @@ RUN dd if=/dev/zero of=/opt/large bs=1024 count=3000 2>/dev/null; umask > /opt/u
 FROM base
 ENV A=1 B="two words"
 LABEL z=1 a=2
-WORKDIR /work/deep
+WORKDIR /srv/deep
 COPY --chown=app:extra --chmod=640 d/ ./d/
 COPY --link d/x /linked/x
 COPY <<EOF /etc/conf

@@ -12,18 +12,6 @@ namespace {
 constexpr uint64_t kGitOutputLimit = 64U << 20U;
 constexpr char kSearchPath[] = "/usr/local/bin:/usr/bin:/bin";
 
-std::vector<std::string> environment_of(const std::string& directory) {
-  return {std::string("PATH=") + kSearchPath,
-          "HOME=" + directory,
-          "GIT_CONFIG_NOSYSTEM=1",
-          "GIT_AUTHOR_NAME=a",
-          "GIT_AUTHOR_EMAIL=a@b",
-          "GIT_COMMITTER_NAME=a",
-          "GIT_COMMITTER_EMAIL=a@b",
-          "GIT_COMMITTER_DATE=1500000000 +0000",
-          "GIT_AUTHOR_DATE=1500000000 +0000"};
-}
-
 /// What a CGI program wrote: header lines, an empty line, the body.
 Response from_cgi(const std::string& output) {
   Response response;
@@ -48,6 +36,18 @@ Response from_cgi(const std::string& output) {
 
 }  // namespace
 
+std::vector<std::string> git_environment(const std::string& home) {
+  return {std::string("PATH=") + kSearchPath,
+          "HOME=" + home,
+          "GIT_CONFIG_NOSYSTEM=1",
+          "GIT_AUTHOR_NAME=a",
+          "GIT_AUTHOR_EMAIL=a@b",
+          "GIT_COMMITTER_NAME=a",
+          "GIT_COMMITTER_EMAIL=a@b",
+          "GIT_COMMITTER_DATE=1500000000 +0000",
+          "GIT_AUTHOR_DATE=1500000000 +0000"};
+}
+
 GitServer::GitServer(std::string directory) : directory_(std::move(directory)) {
   server_ = HttpServer::start([this](const Request& request) { return serve(request); }).value();
 }
@@ -55,7 +55,7 @@ GitServer::GitServer(std::string directory) : directory_(std::move(directory)) {
 std::string GitServer::run(std::vector<std::string> argv) const {
   ProcessSpec spec;
   spec.argv = std::move(argv);
-  spec.env = environment_of(directory_);
+  spec.env = git_environment(directory_);
   const auto ran = run_captured(spec, "", kGitOutputLimit, {});
   EXPECT_TRUE(ran && ran->exit.ok()) << ::testing::PrintToString(spec.argv) << "\n"
                                      << (ran ? ran->err : ran.error().to_string());
@@ -100,7 +100,7 @@ Response GitServer::serve(const Request& request) const {
     return {401, {{"WWW-Authenticate", "Basic realm=\"test\""}}, ""};
   ProcessSpec spec;
   spec.argv = {"git", "http-backend"};
-  spec.env = environment_of(directory_);
+  spec.env = git_environment(directory_);
   const auto add = [&](const char* name, std::string_view header) {
     if (const auto value = request.header(header)) spec.env.push_back(std::string(name) + *value);
   };

@@ -11,6 +11,9 @@
 
 namespace kiln::fake {
 
+/// For git in tests: nothing of this machine's, and the fixed author and times. `home` exists.
+std::vector<std::string> git_environment(const std::string& home);
+
 class GitServer {
  public:
   /// `directory` exists and is the server's alone.

@@ -2,6 +2,7 @@
 
 #include "base/process.h"
 #include "solver/sources/git_command.h"
+#include "tests/fakes/git_server.h"
 #include "tests/fakes/http_server.h"
 #include "tests/unit/ops/ops_world.h"
 
@@ -41,15 +42,7 @@ class GitSourceTest : public fake::OpsWorld {
     ProcessSpec spec;
     spec.argv = {"git"};
     spec.argv.insert(spec.argv.end(), args.begin(), args.end());
-    spec.env = {"PATH=" + environment_.search_path,
-                "HOME=" + directory_->path(),
-                "GIT_CONFIG_NOSYSTEM=1",
-                "GIT_AUTHOR_NAME=a",
-                "GIT_AUTHOR_EMAIL=a@b",
-                "GIT_COMMITTER_NAME=a",
-                "GIT_COMMITTER_EMAIL=a@b",
-                "GIT_COMMITTER_DATE=1500000000 +0000",
-                "GIT_AUTHOR_DATE=1500000000 +0000"};
+    spec.env = fake::git_environment(directory_->path());
     const auto ran = run_captured(spec, "", kMaxBytes, {});
     EXPECT_TRUE(ran && ran->exit.ok()) << (ran ? ran->err : ran.error().to_string());
     return ran ? std::string(trim(ran->out)) : std::string();
