@@ -246,16 +246,29 @@ const Json& Json::operator[](std::string_view key) const {
   return value != nullptr ? *value : null_json();
 }
 
-void Json::set(std::string_view key, Json value) {
+Json::Array& Json::make_array() {
+  if (is_null()) value_ = Array{};
+  auto* elements = std::get_if<Array>(&value_);
+  KILN_CHECK(elements != nullptr);
+  return *elements;
+}
+
+Json::Object& Json::make_object() {
   if (is_null()) value_ = ObjectBox{};
   auto* box = std::get_if<ObjectBox>(&value_);
   KILN_CHECK(box != nullptr);
-  for (Member& member : box->members) {
-    if (member.first != key) continue;
-    member.second = std::move(value);
-    return;
-  }
-  box->members.emplace_back(key, std::move(value));
+  return box->members;
+}
+
+Json& Json::member(std::string_view key) {
+  Object& members = make_object();
+  for (Member& member : members)
+    if (member.first == key) return member.second;
+  return members.emplace_back(key, Json()).second;
+}
+
+void Json::set(std::string_view key, Json value) {
+  member(key) = std::move(value);
 }
 
 void Json::erase(std::string_view key) {
@@ -264,10 +277,7 @@ void Json::erase(std::string_view key) {
 }
 
 void Json::push_back(Json value) {
-  if (is_null()) value_ = Array{};
-  auto* elements = std::get_if<Array>(&value_);
-  KILN_CHECK(elements != nullptr);
-  elements->push_back(std::move(value));
+  make_array().push_back(std::move(value));
 }
 
 }  // namespace kiln

@@ -72,6 +72,11 @@ class Json {
                                                // object; KILN_CHECKs that it is one otherwise
   void erase(std::string_view key);
   void push_back(Json value);  // makes null an array
+  /// For changes in place, without copies of what stays. Null becomes one; KILN_CHECKs that it is
+  /// one otherwise.
+  Array& make_array();
+  Object& make_object();
+  Json& member(std::string_view key);  // of make_object(); appended as null if absent
 
   /// Compact, UTF-8 kept, keys in document order, "<", ">" and "&" not escaped. Invalid UTF-8
   /// becomes U+FFFD.

@@ -16,7 +16,7 @@ const std::vector<std::string> kProgressModes = {"auto",  "tty",  "plain",
 constexpr const char* kFooter = "\nRun 'kiln COMMAND --help' for a command's options.";
 
 std::string environment_or(const Environment& environment, const std::string& name,
-                           std::string otherwise) {
+                           const std::string& otherwise) {
   const auto it = environment.find(name);
   return it == environment.end() || it->second.empty() ? otherwise : it->second;
 }
@@ -363,6 +363,7 @@ std::variant<Command, Usage> parse_args(int argc, const char* const* argv,
   let_the_last_count(p.app);
   const std::vector<std::string> words = with_empty_values(argc, argv);
   std::vector<const char*> pointers;
+  pointers.reserve(words.size());
   for (const std::string& word : words) pointers.push_back(word.c_str());
   try {
     p.app.parse(static_cast<int>(pointers.size()), pointers.data());

@@ -57,7 +57,7 @@ Result<BuildPlan> plan_dockerfile(frontend::FrontendRequest request,
     plan.platforms.push_back(planned(*converted));
     graphs.push_back(std::move(converted->graph));
   }
-  plan.graph = llb::join_graphs(std::move(graphs));
+  plan.graph = llb::join_graphs(graphs);
   return plan;
 }
 

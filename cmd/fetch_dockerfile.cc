@@ -28,8 +28,8 @@ Result<std::string> read_in(const TreeView& tree, const RelPath& path) {
 }
 
 Error nothing_called(const TreeView& tree, const std::string& name) {
-  const Error error(Code::kNotFound, "failed to read dockerfile: open " + name +
-                                         ": no such file or directory in the context");
+  Error error(Code::kNotFound, "failed to read dockerfile: open " + name +
+                                   ": no such file or directory in the context");
   const auto entries = tree.list(RelPath());
   if (!entries) return error;
   std::vector<std::string> names;

@@ -128,7 +128,7 @@ Status stream_tree(const ExportInput& input, const ExportTree& tree,
     DatedReader dated(std::move(reader), input.platforms.front().source_date_epoch);
     return consume(dated);
   };
-  const Status consumed = read(std::move(pipe.read_end));
+  Status consumed = read(std::move(pipe.read_end));
   writer.join();
   // A reader that gave up breaks the writer's pipe: its own error is the cause.
   if (!consumed && written) return consumed;

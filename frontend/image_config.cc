@@ -18,6 +18,25 @@ bool claims_layers(const Json& document) {
                      [](const Json& entry) { return !entry["empty_layer"].as_bool(); });
 }
 
+/// The maps of a config are written in order of their keys, as Go writes them: set_entry() relies
+/// on it.
+Status check_members(Json& config) {
+  for (const char* key : {"Labels", "ExposedPorts", "Volumes"}) {
+    const Json* found = config.find(key);
+    if (found == nullptr || found->is_null()) continue;
+    if (!found->is_object()) {
+      return fail(Code::kInvalidArgument,
+                  "image config: \"" + std::string(key) + "\" is not an object");
+    }
+    Json::Object& members = config.member(key).make_object();
+    std::sort(members.begin(), members.end(),
+              [](const auto& a, const auto& b) { return a.first < b.first; });
+  }
+  const Json& env = config["Env"];
+  if (env.is_null() || env.is_array()) return {};
+  return fail(Code::kInvalidArgument, "image config: \"Env\" is not a list");
+}
+
 }  // namespace
 
 const char kDefaultPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -28,6 +47,7 @@ Result<ImageConfig> ImageConfig::parse(std::string_view text) {
   ImageConfig out;
   out.has_layers_ = claims_layers(document);
   if (document["config"].is_object()) out.config_ = document["config"];
+  KILN_TRY(check_members(out.config_));
   if (document["history"].is_array()) out.history_ = document["history"];
   for (const char* key : {"created", "rootfs", "history", "config"}) document.erase(key);
   out.document_ = std::move(document);
@@ -61,17 +81,14 @@ void ImageConfig::set_platform(const Platform& platform) {
 }
 
 void ImageConfig::set_env(std::string_view key, std::string_view value) {
-  const std::string prefix = std::string(key) + "=";
-  std::vector<std::string> items = env();
-  const auto found = std::find_if(items.begin(), items.end(), [&](const std::string& item) {
-    return item.starts_with(prefix) || item == key;
-  });
-  if (found == items.end()) {
-    items.push_back(prefix + std::string(value));
-  } else {
-    *found = prefix + std::string(value);
-  }
-  set_list("Env", items);
+  std::string text = std::string(key) + "=";
+  const auto names = [&text, key](const Json& item) {
+    return item.as_string().starts_with(text) || item.as_string() == key;
+  };
+  Json::Array& items = config_.member("Env").make_array();
+  const auto found = std::find_if(items.begin(), items.end(), names);
+  Json& item = found == items.end() ? items.emplace_back() : *found;
+  item = text.append(value);
 }
 
 void ImageConfig::set_text(std::string_view key, const std::string& value) {
@@ -91,12 +108,15 @@ void ImageConfig::set_list(std::string_view key, const std::vector<std::string>&
 }
 
 void ImageConfig::set_entry(std::string_view key, std::string_view entry, Json value) {
-  Json::Object members = config_[key].members();
-  std::erase_if(members, [entry](const Json::Member& member) { return member.first == entry; });
-  members.emplace_back(std::string(entry), std::move(value));
-  std::sort(members.begin(), members.end(),
-            [](const auto& a, const auto& b) { return a.first < b.first; });
-  config_.set(key, Json::object(std::move(members)));
+  Json::Object& members = config_.member(key).make_object();
+  const auto place = std::lower_bound(
+      members.begin(), members.end(), entry,
+      [](const Json::Member& member, std::string_view name) { return member.first < name; });
+  if (place != members.end() && place->first == entry) {
+    place->second = std::move(value);
+  } else {
+    members.emplace(place, std::string(entry), std::move(value));
+  }
 }
 
 void ImageConfig::add_onbuild(std::string trigger) {

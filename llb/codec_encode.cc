@@ -3,6 +3,7 @@
 #include "llb/codec_names.h"
 #include "ops.pb.h"
 
+#include <google/protobuf/arena.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/stubs/logging.h>
@@ -275,7 +276,8 @@ void encode_source_map(const Graph& graph, std::span<const Digest> digests, pb::
 
 std::string marshal_op(const Op& op, std::span<const InputDigest> inputs,
                        const std::optional<Platform>& platform) {
-  pb::Op out;
+  google::protobuf::Arena arena;  // one free for all its parts
+  pb::Op& out = *google::protobuf::Arena::CreateMessage<pb::Op>(&arena);
   encode_inputs(inputs, out);
   std::visit([&out](const auto& kind) { encode(kind, out); }, op);
   if (platform) {
@@ -290,7 +292,8 @@ std::string marshal_op(const Op& op, std::span<const InputDigest> inputs,
 std::string marshal_definition(const Graph& graph) {
   if (graph.targets().empty()) return {};
   KILN_CHECK(graph.targets().size() == 1);
-  pb::Definition out;
+  google::protobuf::Arena arena;
+  pb::Definition& out = *google::protobuf::Arena::CreateMessage<pb::Definition>(&arena);
   std::vector<Digest> digests;  // of what is written here: a received op may be spelled otherwise
   for (const Vertex& vertex : graph.vertices()) {
     std::vector<InputDigest> inputs;

@@ -78,7 +78,7 @@ Graph GraphBuilder::build(std::vector<Output> targets) && {
   return graph;
 }
 
-Graph join_graphs(std::vector<Graph> graphs) {
+Graph join_graphs(const std::vector<Graph>& graphs) {
   GraphBuilder all;
   std::vector<Output> targets;
   std::vector<std::string> files;

@@ -50,6 +50,6 @@ class GraphBuilder {
 
 /// The graphs of one file for several platforms as one: the targets of all, in order. Vertices that
 /// several of them have are there once, under the first one's name.
-Graph join_graphs(std::vector<Graph> graphs);
+Graph join_graphs(const std::vector<Graph>& graphs);
 
 }  // namespace kiln::llb

@@ -40,8 +40,8 @@ bool kernel_runs(std::string_view architecture) {
   const std::string host = Platform::host().architecture;
   if (!runs_natively(architecture, host)) return false;
   if (architecture == host || architecture != "386") return true;
-  static const bool runs_386 = runs(kExit386);
-  return runs_386;
+  static const bool kRuns386 = runs(kExit386);
+  return kRuns386;
 }
 
 }  // namespace kiln

@@ -30,8 +30,8 @@ Error refused(const std::string& url, int status) {
   if (status == 404 || status == 410) code = Code::kNotFound;
   if (status == 401) code = Code::kUnauthenticated;
   if (status == 429 || status >= 500) code = Code::kUnavailable;
-  const Error error(code, "GET " + without_credentials(url) + ": invalid response status " +
-                              std::to_string(status));
+  Error error(code, "GET " + without_credentials(url) + ": invalid response status " +
+                        std::to_string(status));
   if (status == 404 || status == 410) return error.hint("the server has no such file");
   if (status == 401 || status == 403)
     return error.hint(

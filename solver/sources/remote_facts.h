@@ -33,7 +33,7 @@ class RemoteFacts {
   }
   std::optional<File> file(const std::string& request) { return find(files_, request); }
   File settle_file(const std::string& request, File file) {
-    return files_.lock()->emplace(request, std::move(file)).first->second;
+    return files_.lock()->emplace(request, file).first->second;
   }
 
  private:

@@ -63,7 +63,7 @@ TEST(JoinGraphsTest, KeepsAllTargetsInOrderAndSharedVerticesOnce) {
     graphs.push_back(std::move(builder).build({top}));
   }
   graphs.insert(graphs.begin() + 1, GraphBuilder().build({}));  // scratch has no target
-  const Graph joined = join_graphs(std::move(graphs));
+  const Graph joined = join_graphs(graphs);
   ASSERT_EQ(joined.vertices().size(), 5U);
   EXPECT_EQ(joined.files().size(), 1U);
   ASSERT_EQ(joined.targets().size(), 2U);
