@@ -14,6 +14,7 @@
 #include "cmd/outputs.h"
 #include "cmd/render.h"
 #include "cmd/run_inputs.h"
+#include "cmd/settle_epoch.h"
 #include "solver/solver.h"
 
 namespace kiln::cmd {
@@ -150,20 +151,26 @@ class Build {
     }
     const ImageSources sources = image_sources(*engine_, inputs_.layouts, invocation_.environment);
     ConfigResolver resolver(sources, *progress_);
+    const auto settle = [&](frontend::FrontendRequest& request) {
+      return settle_epoch({solve_early(), resolver, inputs_, invocation_.stop}, request);
+    };
     Result<BuildPlan> plan =
-        plan_dockerfile(request_, platforms, resolver, invocation_.stop, warnings_);
+        plan_dockerfile(request_, platforms, {resolver, settle, invocation_.stop}, warnings_);
     report_warnings();
     KILN_TRY_ASSIGN(plan_, std::move(plan));
     return {};
   }
 
-  Status fetch() {
-    const OpsEnvironment ops = operations();
-    const auto solve = [&](const llb::Graph& graph) {
-      return solve_tree(*engine_, ops, graph, *progress_, invocation_.stop);
+  /// For what has to be known before there is a plan.
+  SolveTree solve_early() {
+    return [this, ops = std::make_shared<OpsEnvironment>(operations())](const llb::Graph& graph) {
+      return solve_tree(*engine_, *ops, graph, *progress_, invocation_.stop);
     };
-    return fetch_dockerfile(FetchDockerfile{solve, engine_->scratch(), invocation_.stop}, inputs_,
-                            request_);
+  }
+
+  Status fetch() {
+    return fetch_dockerfile(FetchDockerfile{solve_early(), engine_->scratch(), invocation_.stop},
+                            inputs_, request_);
   }
 
   Result<ExportReport> build() {

@@ -39,19 +39,20 @@ void add_new(std::vector<BuildWarning>& all, std::vector<BuildWarning>&& more) {
 
 }  // namespace
 
-Result<BuildPlan> plan_dockerfile(frontend::FrontendRequest request,
-                                  const std::vector<Platform>& platforms,
-                                  frontend::ImageConfigResolver& resolver, std::stop_token stop,
+Result<BuildPlan> plan_dockerfile(const frontend::FrontendRequest& request,
+                                  const std::vector<Platform>& platforms, const Planning& how,
                                   std::vector<BuildWarning>& warnings) {
   std::vector<std::optional<Platform>> wanted(platforms.begin(), platforms.end());
   if (wanted.empty()) wanted.push_back(request.platform);
   BuildPlan plan;
   std::vector<llb::Graph> graphs;
   for (const std::optional<Platform>& platform : wanted) {
-    request.platform = platform;
+    frontend::FrontendRequest one = request;
+    one.platform = platform;
+    KILN_TRY(how.settle_epoch(one));
     std::vector<BuildWarning> found;
     Result<frontend::FrontendResult> converted =
-        frontend::dockerfile_to_llb(request, resolver, stop, &found);
+        frontend::dockerfile_to_llb(one, how.resolver, how.stop, &found);
     add_new(warnings, std::move(found));
     if (!converted) return tl::unexpected(converted.error());
     plan.platforms.push_back(planned(*converted));

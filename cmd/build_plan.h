@@ -8,6 +8,7 @@
 #include "llb/graph.h"
 #include "solver/solver.h"
 
+#include <functional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -24,12 +25,16 @@ struct BuildPlan {
   std::vector<PlannedPlatform> platforms;
 };
 
+struct Planning {
+  frontend::ImageConfigResolver& resolver;
+  std::function<Status(frontend::FrontendRequest&)> settle_epoch;  // settle_epoch.h
+  std::stop_token stop;
+};
 /// Converts for each of `platforms` (none: what `request` says) in turn. Errors: those of
-/// frontend::dockerfile_to_llb. `warnings` gets what all of them warn of, each once, whether or not
-/// it succeeds.
-Result<BuildPlan> plan_dockerfile(frontend::FrontendRequest request,
-                                  const std::vector<Platform>& platforms,
-                                  frontend::ImageConfigResolver& resolver, std::stop_token stop,
+/// settle_epoch and frontend::dockerfile_to_llb. `warnings` gets what all of them warn of, each
+/// once, whether or not it succeeds.
+Result<BuildPlan> plan_dockerfile(const frontend::FrontendRequest& request,
+                                  const std::vector<Platform>& platforms, const Planning& how,
                                   std::vector<BuildWarning>& warnings);
 
 /// The plan for a definition's bytes. kInvalidArgument: they are none.

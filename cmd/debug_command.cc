@@ -9,6 +9,7 @@
 #include "cmd/diagnostics.h"
 #include "cmd/fetch_dockerfile.h"
 #include "cmd/run_inputs.h"
+#include "cmd/settle_epoch.h"
 #include "exporter/output_file.h"
 #include "frontend/ast.h"
 #include "frontend/parse_error.h"
@@ -51,9 +52,11 @@ Result<std::string> read_text(const std::string& file) {
 CommandResult run_dump_llb(const DumpLlbOptions& options, const Invocation& invocation) {
   BuildOptions build = options.build;
   if (build.context.empty()) build.context = ".";
-  KILN_CMD_TRY_ASSIGN(
-      const std::unique_ptr<Engine> engine,
-      open_engine(build.global, needs_fetch(build) ? Need::kBuild : Need::kStores, invocation));
+  // Whether there is something to fetch (a SOURCE_DATE_EPOCH that names a source) shows only in the
+  // Dockerfile: who may build opens the root for it.
+  const Need need = needs_fetch(build) || ::geteuid() == 0 ? Need::kBuild : Need::kStores;
+  KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
+                      open_engine(build.global, need, invocation));
   KILN_CMD_TRY_ASSIGN(BuildInputs inputs, read_build_inputs(build, {engine->layout().run(), ""}));
   Result<frontend::FrontendRequest> request = make_request(build, inputs, invocation.environment);
   if (!request) return usage_failure(request.error());
@@ -63,11 +66,13 @@ CommandResult run_dump_llb(const DumpLlbOptions& options, const Invocation& invo
                              .hint("dump each platform by itself"));
   const ImageSources sources = image_sources(*engine, inputs.layouts, invocation.environment);
   NoProgress progress;
-  KILN_CMD_TRY(
-      fetch_dockerfile(FetchAlone{*engine, build, invocation, progress}, inputs, *request));
+  const FetchAlone fetching{*engine, build, invocation, progress};
+  KILN_CMD_TRY(fetch_dockerfile(fetching, inputs, *request));
   ConfigResolver resolver(sources, progress);
+  const Status settled = settle_epoch(fetching, inputs, resolver, *request);
   const Result<frontend::FrontendResult> converted =
-      frontend::dockerfile_to_llb(*request, resolver, invocation.stop);
+      settled ? frontend::dockerfile_to_llb(*request, resolver, invocation.stop)
+              : tl::unexpected(settled.error());
   if (!converted)
     return tl::unexpected(Failure{converted.error(), exit_code_of(converted.error()),
                                   inputs.dockerfile, inputs.filename, false});

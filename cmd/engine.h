@@ -54,6 +54,8 @@ class Engine {
   static Result<std::unique_ptr<Engine>> open_to_free(const GlobalOptions& options,
                                                       const std::string& search_path);
 
+  /// Of kind kBuild.
+  bool can_build() const { return executor_ != nullptr; }
   const RootLayout& layout() const { return layout_; }
   /// For mount points and what is unpacked on the way: run/scratch/<lease>, empty at first and gone
   /// with the engine, or swept by the next one if this process is killed.

@@ -78,10 +78,6 @@ bool has_wildcard(std::string_view text) {
   return false;
 }
 
-bool is_http(std::string_view text) {
-  return text.starts_with("http://") || text.starts_with("https://");
-}
-
 /// --parents: the directories of the source are kept, from the pivot "/./" on (DOCKERFILE.md C18).
 void keep_parents(const std::string& source, llb::CopyAction& copy) {
   const size_t pivot = source.find("/./");
@@ -129,17 +125,7 @@ Status add_http_source(Conversion& c, const Request& request, const std::string&
 Status add_git_source(Conversion& c, const Request& request, GitRef git, const llb::Meta& meta,
                       Draft& draft) {
   if (!request.is_add) return fail(Code::kInvalidArgument, "source can't be a git ref for COPY");
-  if (request.keep_git_dir && !git.keep_git_dir.value_or(true)) {
-    return fail(Code::kInvalidArgument, "inconsistent keep-git-dir configuration");
-  }
-  if (request.keep_git_dir) git.keep_git_dir = true;
-  if (!request.checksum.empty()) {
-    if (!git.checksum.empty() && git.checksum != request.checksum) {
-      return fail(Code::kInvalidArgument,
-                  "checksum mismatch " + quote(request.checksum) + " != " + quote(git.checksum));
-    }
-    git.checksum = request.checksum;
-  }
+  KILN_TRY(apply_add_flags({request.keep_git_dir, request.checksum}, git));
   llb::CopyAction copy = draft.common;
   copy.src = "/";
   const Root tree = c.plan.add(git_source(git), {}, std::nullopt, meta);
@@ -151,7 +137,7 @@ Status add_source(Conversion& c, const Request& request, const std::string& sour
                   const llb::Meta& meta, Draft& draft) {
   KILN_TRY_ASSIGN(std::optional<GitRef> git, parse_git_ref(source));
   if (git) return add_git_source(c, request, *std::move(git), meta, draft);
-  if (is_http(source)) return add_http_source(c, request, source, meta, draft);
+  if (is_http_url(source)) return add_http_source(c, request, source, meta, draft);
   add_tree_source(c, request, source, draft);
   return {};
 }
@@ -174,7 +160,7 @@ Status check_checksum(const Request& request) {
     return fail(Code::kInvalidArgument, "checksum can't be specified for multiple sources");
   }
   KILN_TRY_ASSIGN(const std::optional<GitRef> git, parse_git_ref(request.sources.front()));
-  if (!git && !is_http(request.sources.front())) {
+  if (!git && !is_http_url(request.sources.front())) {
     return fail(Code::kInvalidArgument, "checksum requires HTTP(S) or Git sources");
   }
   return {};
@@ -264,7 +250,7 @@ Result<Root> context_tree(Conversion& c, const Command& command, const Request& 
   bool is_read = false;
   for (const std::string& source : request.sources) {
     KILN_TRY_ASSIGN(const std::optional<GitRef> git, parse_git_ref(source));
-    if (git || is_http(source)) continue;
+    if (git || is_http_url(source)) continue;
     is_read = true;
     c.ignored.check(command.instruction->where, request.is_add ? "Add" : "Copy", source, c.linter);
   }

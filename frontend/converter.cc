@@ -34,23 +34,23 @@ std::string wanted_epoch(const Conversion& c) {
   return std::string(c.global_args.get("SOURCE_DATE_EPOCH").value_or(""));
 }
 
-/// A number. The names of what could give the time of its source are told apart from mistakes.
-Result<std::optional<int64_t>> source_date_epoch(const Conversion& c) {
+/// A number, or nothing where the time of a source is asked for: that is no matter of the text.
+Result<std::optional<int64_t>> known_epoch(const Conversion& c) {
   const std::string text = wanted_epoch(c);
   if (text.empty()) return std::optional<int64_t>();
   const Result<int64_t> seconds = parse_source_date_epoch(text);
   if (seconds) return std::optional<int64_t>(*seconds);
-  const bool source = equal_fold(text, "context") || c.stages.find(text) != nullptr ||
-                      c.contexts.find(text, c.platform);
-  if (source)
-    return tl::unexpected(
-        Error(Code::kUnimplemented,
-              "SOURCE_DATE_EPOCH=" + text + ": taking the time of a source is not supported yet")
-            .hint("give the seconds: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)"));
-  const std::vector<std::string> names = c.stages.names();
+  KILN_TRY(find_epoch_source(c, text));
+  return std::optional<int64_t>();
+}
+
+/// Whoever converts for a build has asked the source before.
+Status check_epoch_settled(const Conversion& c) {
+  if (c.epoch || wanted_epoch(c).empty()) return {};
   return tl::unexpected(
-      Error(seconds.error().code(), seconds.error().message() + did_you_mean(text, names))
-          .hint(seconds.error().advice()));
+      Error(Code::kFailedPrecondition,
+            "SOURCE_DATE_EPOCH=" + wanted_epoch(c) + ": the time of that source is not known here")
+          .hint("give the seconds since 1970"));
 }
 
 Result<Stage*> find_target(const Conversion& c) {
@@ -180,7 +180,7 @@ Result<Started> start(const ConvertInput& input) {
                                  target_name(request, input.instructions), c->build_args);
   lint::check_default_args(input.instructions, c->global_args, c->escape, c->linter);
   KILN_TRY(collect_stages(*c, input.instructions));
-  KILN_TRY_ASSIGN(c->epoch, source_date_epoch(*c));
+  KILN_TRY_ASSIGN(c->epoch, known_epoch(*c));
   KILN_TRY_ASSIGN(Stage * target, find_target(*c));
   return Started{std::move(c), target};
 }
@@ -190,6 +190,7 @@ Result<Started> start(const ConvertInput& input) {
 Result<FrontendResult> convert(const ConvertInput& input) {
   KILN_TRY_ASSIGN(const Started started, start(input));
   Conversion& c = *started.conversion;
+  KILN_TRY(check_epoch_settled(c));
   KILN_TRY_ASSIGN(const Needed needed, resolve_stages(c, *started.target));
   KILN_TRY(convert_stages(c, needed));
   return finish(c, *started.target, needed);
@@ -212,6 +213,15 @@ Result<Outline> convert_for_outline(const ConvertInput& input) {
   KILN_TRY_ASSIGN(const Needed needed, resolve_stages(c, *started.target));
   KILN_TRY(convert_stages(c, needed));
   return make_outline(c, *started.target, input.instructions);
+}
+
+Result<std::optional<EpochSource>> convert_for_epoch(const ConvertInput& input) {
+  KILN_TRY_ASSIGN(const Started started, start(input));
+  const Conversion& c = *started.conversion;
+  const std::string text = wanted_epoch(c);
+  if (text.empty() || c.epoch) return std::nullopt;
+  KILN_TRY_ASSIGN(EpochSource source, find_epoch_source(c, text));
+  return std::optional<EpochSource>(std::move(source));
 }
 
 }  // namespace kiln::frontend

@@ -2,6 +2,7 @@
 // DOCKERFILE.md A.1-A.8.
 #pragma once
 
+#include "frontend/epoch_source.h"
 #include "frontend/frontend.h"
 #include "frontend/instructions.h"
 #include "frontend/lint/linter.h"
@@ -27,5 +28,7 @@ Result<FrontendResult> convert(const ConvertInput& input);
 /// target.
 Status convert_for_checks(const ConvertInput& input);
 Result<Outline> convert_for_outline(const ConvertInput& input);
+/// Only as far as it takes to know what SOURCE_DATE_EPOCH names: see epoch_source().
+Result<std::optional<EpochSource>> convert_for_epoch(const ConvertInput& input);
 
 }  // namespace kiln::frontend

@@ -34,6 +34,10 @@ Result<std::optional<GitRef>> parse_git_context(std::string_view text) {
   return parse_git_ref(url + std::string(text.substr(end)));
 }
 
+bool is_http_url(std::string_view text) {
+  return text.starts_with("http://") || text.starts_with("https://");
+}
+
 std::string url_file_name(std::string_view url) {
   const size_t start = url.find("://") + 3;
   const std::string_view rest = url.substr(start, url.find_first_of("?#", start) - start);
@@ -49,7 +53,23 @@ Result<Root> add_repository(Plan& plan, const FrontendRequest& request, const st
   KILN_TRY_ASSIGN(std::optional<GitRef> git, parse_git_context(url));
   if (!git) return fail(Code::kInvalidArgument, "not a git URL: " + without_credentials(url));
   if (!git->keep_git_dir && asks_for_git_directory(request)) git->keep_git_dir = true;
-  return plan.add(git_source(*git), {}, std::nullopt, shown_as(step));
+  return add_repository(plan, *git, step);
+}
+
+Root add_repository(Plan& plan, const GitRef& git, const std::string& step) {
+  return plan.add(git_source(git), {}, std::nullopt, shown_as(step));
+}
+
+Status apply_add_flags(const GitFlags& flags, GitRef& git) {
+  if (flags.keep_git_dir && !git.keep_git_dir.value_or(true))
+    return fail(Code::kInvalidArgument, "inconsistent keep-git-dir configuration");
+  if (flags.keep_git_dir) git.keep_git_dir = true;
+  if (flags.checksum.empty()) return {};
+  if (!git.checksum.empty() && git.checksum != flags.checksum)
+    return fail(Code::kInvalidArgument,
+                "checksum mismatch " + quote(flags.checksum) + " != " + quote(git.checksum));
+  git.checksum = flags.checksum;
+  return {};
 }
 
 Root add_download(Plan& plan, const std::string& url, const std::string& name,
