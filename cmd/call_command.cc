@@ -175,7 +175,7 @@ CommandResult answer(const Sources& from, const Call& call) {
   return {};
 }
 
-/// Base images that are not here yet are pulled, which takes time and is shown.
+/// The configs of base images that are not here are fetched, which takes time and is shown.
 std::unique_ptr<Renderer> pull_display(const BuildOptions& options) {
   RenderOptions render;
   render.mode = options.quiet ? "quiet" : options.progress;
@@ -201,7 +201,8 @@ CommandResult run_call(const BuildOptions& options, const Invocation& invocation
   KILN_CMD_TRY_ASSIGN(BuildInputs inputs, read_build_inputs(options, {engine->layout().run(), ""}));
   Result<frontend::FrontendRequest> request = make_request(options, inputs, invocation.environment);
   if (!request) return usage_failure(request.error());
-  const ImageSources images = image_sources(*engine, inputs.layouts, invocation.environment);
+  const ImageSources images =
+      image_sources(*engine, inputs.layouts, invocation.environment, ImageExtent::kConfigOnly);
   const std::unique_ptr<Renderer> display = pull_display(options);
   KILN_CMD_TRY(
       fetch_dockerfile(FetchAlone{*engine, options, invocation, *display}, inputs, *request));

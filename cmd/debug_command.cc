@@ -64,7 +64,8 @@ CommandResult run_dump_llb(const DumpLlbOptions& options, const Invocation& invo
   if (platforms && platforms->size() > 1)
     return usage_failure(Error(Code::kInvalidArgument, "a definition is for one platform")
                              .hint("dump each platform by itself"));
-  const ImageSources sources = image_sources(*engine, inputs.layouts, invocation.environment);
+  const ImageSources sources =
+      image_sources(*engine, inputs.layouts, invocation.environment, ImageExtent::kConfigOnly);
   NoProgress progress;
   const FetchAlone fetching{*engine, build, invocation, progress};
   KILN_CMD_TRY(fetch_dockerfile(fetching, inputs, *request));

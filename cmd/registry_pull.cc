@@ -21,7 +21,8 @@ std::string docker_config_path(const Environment& environment) {
 
 class RegistryPull {
  public:
-  RegistryPull(Engine& engine, std::string config) : engine_(engine), config_(std::move(config)) {}
+  RegistryPull(Engine& engine, std::string config, ImageExtent extent)
+      : engine_(engine), config_(std::move(config)), extent_(extent) {}
 
   Result<oci::Descriptor> pull(const oci::Reference& name, const Platform& platform,
                                JobContext& job) {
@@ -31,11 +32,13 @@ class RegistryPull {
       job.progress.on_event(
           Transfer{job.vertex, blob.digest.to_string(), done, blob.size, done == blob.size});
     };
-    KILN_TRY_ASSIGN(oci::Descriptor image,
-                    oci::pull_image(access, engine_.content(), engine_.lease(), name, platform,
-                                    report, job.stop));
+    const bool whole = extent_ == ImageExtent::kWhole;
+    KILN_TRY_ASSIGN(
+        oci::Descriptor image,
+        oci::pull_image(access, engine_.content(), engine_.lease(), name, platform, report,
+                        job.stop, whole ? oci::PullExtent::kImage : oci::PullExtent::kConfig));
     // Named, so that the next build finds it and a prune does not take it for waste.
-    if (!name.tag.empty()) KILN_TRY(engine_.images().tag(name, image));
+    if (whole && !name.tag.empty()) KILN_TRY(engine_.images().tag(name, image));
     return image;
   }
 
@@ -59,6 +62,7 @@ class RegistryPull {
 
   Engine& engine_;
   const std::string config_;
+  const ImageExtent extent_;
   std::mutex mutex_;  // the two below, until prepare() has set them
   std::unique_ptr<HttpClient> http_;
   oci::CredentialStore credentials_;
@@ -66,8 +70,8 @@ class RegistryPull {
 
 }  // namespace
 
-PullImage make_registry_pull(Engine& engine, const Environment& environment) {
-  auto pull = std::make_shared<RegistryPull>(engine, docker_config_path(environment));
+PullImage make_registry_pull(Engine& engine, const Environment& environment, ImageExtent extent) {
+  auto pull = std::make_shared<RegistryPull>(engine, docker_config_path(environment), extent);
   return [pull](const oci::Reference& name, const Platform& platform, JobContext& job) {
     return pull->pull(name, platform, job);
   };

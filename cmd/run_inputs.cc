@@ -90,13 +90,14 @@ Result<RunInputs> read_run_inputs(const BuildOptions& options, const Environment
 }
 
 ImageSources image_sources(Engine& engine, const std::map<std::string, std::string>& layouts,
-                           const Environment& environment) {
+                           const Environment& environment, ImageExtent extent) {
   ImageSources sources;
+  sources.extent = extent;
   sources.content = &engine.content();
   sources.lease = &engine.lease();
   sources.images = &engine.images();
   sources.layouts = layouts;
-  sources.pull = make_registry_pull(engine, environment);
+  sources.pull = make_registry_pull(engine, environment, extent);
   return sources;
 }
 

@@ -22,7 +22,8 @@ Result<RunInputs> read_run_inputs(const BuildOptions& options, const Environment
 
 /// The engine's stores, with a registry client that takes credentials from docker's config file.
 ImageSources image_sources(Engine& engine, const std::map<std::string, std::string>& layouts,
-                           const Environment& environment);
+                           const Environment& environment,
+                           ImageExtent extent = ImageExtent::kWhole);
 
 /// What operations work with, as far as it follows from these: sources, secrets and places. Engines
 /// of kind kBuild only; all is borrowed.

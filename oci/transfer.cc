@@ -18,11 +18,12 @@ constexpr int kMaxNesting = 3;        // of an index in an index
 class Pull {
  public:
   Pull(Repository& from, ContentStore& content, const Lease& lease, const OnTransfer& on_transfer,
-       std::stop_token stop)
+       PullExtent extent, std::stop_token stop)
       : from_(from),
         content_(content),
         lease_(lease),
         on_transfer_(on_transfer),
+        extent_(extent),
         stop_(std::move(stop)) {}
 
   Result<Descriptor> run(const Reference& name, const Platform& platform) {
@@ -85,8 +86,9 @@ class Pull {
         return fail(Code::kUnimplemented, "it has a layer of type " + quote(layer.media_type));
       }
       // A layer may occur twice (empty ones do).
-      if (std::ranges::none_of(blobs,
-                               [&](const Descriptor& d) { return d.digest == layer.digest; })) {
+      if (extent_ == PullExtent::kImage && std::ranges::none_of(blobs, [&](const Descriptor& d) {
+            return d.digest == layer.digest;
+          })) {
         blobs.push_back(layer);
       }
     }
@@ -130,6 +132,7 @@ class Pull {
   ContentStore& content_;
   const Lease& lease_;
   const OnTransfer& on_transfer_;
+  const PullExtent extent_;
   std::stop_token stop_;
 };
 
@@ -137,14 +140,15 @@ class Pull {
 
 Result<Descriptor> pull_image(const RegistryAccess& access, ContentStore& content,
                               const Lease& lease, const Reference& name, const Platform& platform,
-                              const OnTransfer& on_transfer, std::stop_token stop) {
+                              const OnTransfer& on_transfer, std::stop_token stop,
+                              PullExtent extent) {
   const auto wrap = [&](const Error& error) {
     return tl::unexpected(error.wrap("pull \"" + name.familiar() + "\""));
   };
   const auto repository = Repository::open(access, name, stop);
   if (!repository) return wrap(repository.error());
   auto pulled =
-      Pull(**repository, content, lease, on_transfer, std::move(stop)).run(name, platform);
+      Pull(**repository, content, lease, on_transfer, extent, std::move(stop)).run(name, platform);
   if (!pulled) return wrap(pulled.error());
   return pulled;
 }

@@ -142,7 +142,7 @@ class ImageResolver {
     image.platform = facts.platform;
     image.platform_matches =
         facts.platform.os == platform_.os && facts.platform.architecture == platform_.architecture;
-    KILN_TRY(add_layers(manifest, facts, image));
+    if (sources_.extent == ImageExtent::kWhole) KILN_TRY(add_layers(manifest, facts, image));
     return image;
   }
 

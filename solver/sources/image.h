@@ -30,24 +30,30 @@ Result<ResolveMode> parse_resolve_mode(std::string_view text);  // "", "default"
 using PullImage = std::function<Result<oci::Descriptor>(const oci::Reference& name,
                                                         const Platform& platform, JobContext& job)>;
 
+enum class ImageExtent : uint8_t {
+  kWhole,       // with its layers
+  kConfigOnly,  // for who only asks what an image is: its layers need not be here
+};
+
 /// Borrowed; must outlive the operations.
 struct ImageSources {
   oci::ContentStore* content = nullptr;
   const oci::Lease* lease = nullptr;
   oci::ImageStore* images = nullptr;
-  PullImage pull;  // empty: there is no registry client
+  PullImage pull;  // empty: there is no registry client; fetches what `extent` says
+  ImageExtent extent = ImageExtent::kWhole;
   std::map<std::string, std::string>
       layouts;  // store name (oci-layout://NAME…) -> directory or tar
 };
 
-/// One platform's image, all of it in the content store.
+/// One platform's image, in the content store as far as was asked for.
 struct ResolvedImage {
   oci::Descriptor root;      // what the name stands for: an index or the manifest itself
   oci::Descriptor manifest;  // the platform's
   std::string config_json;
-  Platform platform;  // as the config has it
-  std::vector<oci::LayerBlob> layers;
-  bool platform_matches = true;  // false: a single-platform image of another one
+  Platform platform;                   // as the config has it
+  std::vector<oci::LayerBlob> layers;  // kWhole
+  bool platform_matches = true;        // false: a single-platform image of another one
 };
 
 /// `identifier` is a SourceOp's: "docker-image://…" or "oci-layout://…"; attributes: LLB.md C.1

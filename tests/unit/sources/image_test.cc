@@ -166,5 +166,21 @@ TEST_F(ImageSourceTest, TheChainIdIsTheSpecs) {
   EXPECT_EQ(chain_id({a, b}), Digest::of(a.diff_id.to_string() + " " + b.diff_id.to_string()));
 }
 
+TEST_F(ImageSourceTest, AConfigIsToldWithoutTheLayers) {
+  oci::LayerBlob absent = layer("a", "1");
+  absent.descriptor.digest = Digest::of("never stored");
+  tag("base:1", image({absent}));
+  ImageSources sources = environment_.images;
+  JobContext job{{}, progress_, Digest::of("vertex"), OutputUse::kInput};
+  const auto resolve = [&] {
+    return resolve_image(sources, "docker-image://docker.io/library/base:1", {},
+                         Platform{"linux", "amd64", ""}, job);
+  };
+  EXPECT_EQ(resolve().error().code(), Code::kNotFound);
+  sources.extent = ImageExtent::kConfigOnly;
+  ASSERT_TRUE(resolve());
+  EXPECT_NE(resolve()->config_json.find("rootfs"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace kiln
