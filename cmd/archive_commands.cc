@@ -137,6 +137,12 @@ CommandResult run_import(const ImportOptions& options, const Invocation& invocat
 }
 
 CommandResult run_save(const SaveOptions& options, const Invocation& invocation) {
+  std::optional<Platform> only;
+  if (!options.platform.empty()) {
+    const Result<Platform> parsed = Platform::parse(options.platform);
+    if (!parsed) return usage_failure(parsed.error().wrap("--platform " + quote(options.platform)));
+    only = *parsed;
+  }
   if (options.output.empty() && ::isatty(STDOUT_FILENO) == 1)
     return usage_failure(Error(Code::kInvalidArgument, "refusing to write an archive to a terminal")
                              .hint("use -o FILE or redirect"));
@@ -144,7 +150,12 @@ CommandResult run_save(const SaveOptions& options, const Invocation& invocation)
                       open_engine(options.global, Need::kStores, invocation));
   std::vector<oci::NamedImage> images;
   for (const std::string& text : options.references) {
-    KILN_CMD_TRY_ASSIGN(const oci::StoredImage image, find_image(*engine, text));
+    KILN_CMD_TRY_ASSIGN(oci::StoredImage image, find_image(*engine, text));
+    if (only) {
+      const auto manifest = manifest_for(*engine, image.descriptor, *only);
+      if (!manifest) return failure(manifest.error().wrap("save " + quote(text)));
+      image.descriptor = *manifest;
+    }
     std::vector<std::string> names;
     const Result<oci::Reference> asked = oci::Reference::parse(text);
     if (!image.name.empty() && asked && !asked->digest) names.push_back(image.name);

@@ -195,6 +195,7 @@ void add_archives(Parser& p) {
   save.add_option("reference", p.save.references, "Images")->required();
   save.add_option("-o,--output", p.save.output, "File (default: standard output)");
   save.add_option("--format", p.save.format, "docker or oci")->check(one_of({"docker", "oci"}));
+  save.add_option("--platform", p.save.platform, "Only the image for this platform");
   save.callback([&p] { p.chosen = p.save; });
 
   CLI::App& load =

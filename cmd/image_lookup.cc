@@ -78,6 +78,25 @@ Result<ImageFacts> image_facts(Engine& engine, const oci::Descriptor& image) {
   return facts;
 }
 
+Result<oci::Descriptor> manifest_for(Engine& engine, const oci::Descriptor& image,
+                                     const Platform& platform) {
+  oci::Index index;
+  index.manifests = {image};
+  if (oci::is_index(image.media_type)) {
+    KILN_TRY_ASSIGN(index.manifests, oci::present_manifests(engine.content(), image));
+  } else {
+    KILN_TRY_ASSIGN(const ImageFacts facts, manifest_facts(engine, image));
+    KILN_TRY_ASSIGN(const oci::ConfigFacts config, oci::config_facts(facts.config_json));
+    index.manifests.front().platform = config.platform;
+  }
+  if (const oci::Descriptor* found = oci::select_platform(index, platform)) return *found;
+  std::vector<std::string> here;
+  for (const oci::Descriptor& manifest : index.manifests)
+    if (manifest.platform) here.push_back(manifest.platform->to_string());
+  const Error error(Code::kNotFound, "the image is not here for " + platform.to_string());
+  return tl::unexpected(here.empty() ? error : error.hint("it is for " + join(here, ", ")));
+}
+
 std::string ago(std::chrono::nanoseconds age) {
   struct Unit {
     int64_t seconds;

@@ -20,6 +20,11 @@ struct ImageFacts {
 /// kNotFound: an index of which nothing is here.
 Result<ImageFacts> image_facts(Engine& engine, const oci::Descriptor& image);
 
+/// The manifest for `platform` of an image, or the image itself if it is that. kNotFound, with the
+/// platforms that are here.
+Result<oci::Descriptor> manifest_for(Engine& engine, const oci::Descriptor& image,
+                                     const Platform& platform);
+
 /// "5 minutes ago", as docker says it.
 std::string ago(std::chrono::nanoseconds age);
 

@@ -58,6 +58,7 @@ struct SaveOptions {
   GlobalOptions global;
   std::vector<std::string> references;
   std::string output, format = "docker";
+  std::string platform;  // "": all that are here
 };
 struct LoadOptions {
   GlobalOptions global;
