@@ -115,6 +115,13 @@ Result<std::vector<oci::Reference>> parse_names(const std::vector<std::string>& 
   return names;
 }
 
+Result<std::optional<int64_t>> take_epoch(Attributes& attributes) {
+  const std::optional<std::string> text = attributes.take("source-date-epoch");
+  if (!text || text->empty()) return std::optional<int64_t>();
+  KILN_TRY_ASSIGN(const int64_t seconds, frontend::parse_source_date_epoch(*text));
+  return std::optional<int64_t>(seconds);
+}
+
 Result<ImageExportOptions> image_options(Attributes& attributes, const BuildOptions& options) {
   ImageExportOptions image;
   std::vector<std::string> names = options.tags;
@@ -134,11 +141,7 @@ Result<ImageExportOptions> image_options(Attributes& attributes, const BuildOpti
   KILN_TRY_ASSIGN(const bool oci_types, attributes.take_bool("oci-mediatypes", "true"));
   image.docker_media_types = !oci_types;
   KILN_TRY_ASSIGN(image.rewrite_timestamp, attributes.take_bool("rewrite-timestamp", "false"));
-  if (const auto epoch = attributes.take("source-date-epoch"); epoch && !epoch->empty()) {
-    Result<int64_t> seconds = frontend::parse_source_date_epoch(*epoch);
-    if (!seconds) return tl::unexpected(seconds.error());
-    image.source_date_epoch = *seconds;
-  }
+  KILN_TRY_ASSIGN(image.source_date_epoch, take_epoch(attributes));
   for (const std::string& annotation : options.annotations) {
     const size_t equals = annotation.find('=');
     if (equals == std::string::npos)
@@ -215,6 +218,7 @@ Status add_files(Planner& planner, OutputSpec& spec) {
   if (const auto split = attributes.take("platform-split")) {
     KILN_TRY_ASSIGN(files.platform_split, parse_bool("platform-split", *split));
   }
+  KILN_TRY_ASSIGN(files.source_date_epoch, take_epoch(attributes));
   if (spec.type == "local") {
     KILN_TRY_ASSIGN(files.destination, need_dest(attributes, spec.type));
     KILN_TRY(attributes.refuse_rest());

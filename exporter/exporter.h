@@ -88,11 +88,12 @@ struct ArchiveExportOptions {
 };
 std::unique_ptr<Exporter> make_archive_exporter(ArchiveExportOptions options);
 /// The tree itself: a directory (merged into what is there, files owned by the caller) or one tar.
-/// Of several platforms each has a directory of its own, "linux_arm_v7".
+/// Of several platforms each has a directory of its own, "linux_arm_v7", or all go into one.
 struct FilesExportOptions {
   std::string destination;
-  std::optional<bool> platform_split;  // nullopt: if there are several platforms
-  int output_fd = 1;                   // of a tar to "-"
+  std::optional<bool> platform_split;        // nullopt: if there are several platforms
+  std::optional<int64_t> source_date_epoch;  // seconds, the time of all files; over the build's
+  int output_fd = 1;                         // of a tar to "-"
 };
 std::unique_ptr<Exporter> make_directory_exporter(FilesExportOptions options);
 std::unique_ptr<Exporter> make_tar_exporter(FilesExportOptions options);

@@ -1,134 +1,72 @@
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <functional>
+#include <set>
 #include <thread>
 
 #include "base/fs.h"
-#include "exporter/exporter.h"
+#include "exporter/export_tree.h"
 #include "exporter/output_file.h"
 #include "exporter/step.h"
 #include "oci/tar.h"
 #include "snapshotter/layer_apply.h"
 #include "snapshotter/layer_diff.h"
-#include "snapshotter/mount.h"
 
 namespace kiln {
 namespace {
 
-constexpr time_t kMadeTime = 315'532'800;  // 1980-01-01, as of all that a build makes of nothing
-
-// What is written: one platform's tree, or a directory with a tree for each, each mounted there.
-class ExportTree {
+// What the trees make one after the other, as one archive. With a time, all have that:
+// SOURCE_DATE_EPOCH, as BuildKit dates files. A directory that several have is told once.
+class TreeReader : public oci::TarReader {
  public:
-  static Result<ExportTree> open(const ExportInput& input, const std::optional<bool>& split,
-                                 ExportContext& context, const std::stop_token& stop) {
-    ExportTree tree;
-    const bool several = input.platforms.size() > 1;
-    if (split.value_or(several) || !input.platforms.front().root) {
-      KILN_TRY(tree.make_directory(context));
-      if (!split.value_or(several)) return tree;
-      for (const PlatformResult& platform : input.platforms)
-        KILN_TRY(tree.add(platform, context, stop));
-      return tree;
-    }
-    if (several)
-      return tl::unexpected(
-          Error(Code::kUnimplemented, "platform-split=false does not work for several platforms")
-              .hint("leave it out, or build one platform"));
-    KILN_TRY_ASSIGN(auto view, context.snapshots.view(*input.platforms.front().root, stop));
-    KILN_TRY_ASSIGN(MountedTree mounted,
-                    MountedTree::open(view->mounts(), context.scratch_directory));
-    tree.views_.push_back(std::move(view));
-    tree.only_ = std::make_unique<MountedTree>(std::move(mounted));
-    return tree;
-  }
-
-  /// As a tar, sorted, as a layer on nothing.
-  Status write(Sink& tar, std::stop_token stop) const {
-    return write_tree_diff(nullptr, only_ ? only_->root() : *root_, tar, std::move(stop));
-  }
-
- private:
-  ExportTree() = default;
-
-  Status make_directory(ExportContext& context) {
-    KILN_TRY_ASSIGN(TempDir made, TempDir::create(context.scratch_directory, "export-"));
-    directory_ = std::make_unique<TempDir>(std::move(made));
-    KILN_TRY_ASSIGN(Root root, Root::open(directory_->path()));
-    root_ = std::make_unique<Root>(std::move(root));
-    return {};
-  }
-
-  Status add(const PlatformResult& platform, ExportContext& context, const std::stop_token& stop) {
-    std::string name = platform.platform.to_string();
-    std::replace(name.begin(), name.end(), '/', '_');
-    const std::string path = directory_->path() + "/" + name;
-    KILN_TRY(make_dirs(path, 0755));
-    if (!platform.root) return settle(path);
-    KILN_TRY_ASSIGN(auto view, context.snapshots.view(*platform.root, stop));
-    KILN_TRY_ASSIGN(MountPoint mounted, MountPoint::mount(view->mounts(), path));
-    views_.push_back(std::move(view));
-    mounts_.push_back(std::move(mounted));
-    return {};
-  }
-
-  // An empty tree has no time of its own: the same for every build.
-  static Status settle(const std::string& path) {
-    const timespec times[2] = {{kMadeTime, 0}, {kMadeTime, 0}};
-    if (::chmod(path.c_str(), 0755) != 0 || ::utimensat(AT_FDCWD, path.c_str(), times, 0) != 0)
-      return fail_errno("set the time of", path);
-    return {};
-  }
-
-  // In the order in which they depend on each other: what is mounted goes first.
-  std::unique_ptr<TempDir> directory_;
-  std::vector<std::unique_ptr<SnapshotView>> views_;
-  std::vector<MountPoint> mounts_;
-  std::unique_ptr<MountedTree> only_;
-  std::unique_ptr<Root> root_;
-};
-
-// Entries with one time for all: SOURCE_DATE_EPOCH, as BuildKit dates files.
-class DatedReader : public oci::TarReader {
- public:
-  DatedReader(std::unique_ptr<oci::TarReader> from, std::optional<int64_t> seconds)
-      : from_(std::move(from)), seconds_(seconds) {}
+  TreeReader(std::unique_ptr<oci::TarReader> from, std::optional<int64_t> seconds,
+             std::set<std::string>& directories)
+      : from_(std::move(from)), seconds_(seconds), directories_(directories) {}
   Result<std::optional<oci::TarEntry>> next() override {
-    KILN_TRY_ASSIGN(std::optional<oci::TarEntry> entry, from_->next());
-    if (entry && seconds_) {
-      entry->mtime = *seconds_;
-      entry->mtime_ns = 0;
+    for (;;) {
+      KILN_TRY_ASSIGN(std::optional<oci::TarEntry> entry, from_->next());
+      if (entry && entry->type == oci::EntryType::kDirectory &&
+          !directories_.insert(entry->path.str()).second)
+        continue;
+      if (entry && seconds_) {
+        entry->mtime = *seconds_;
+        entry->mtime_ns = 0;
+      }
+      return entry;
     }
-    return entry;
   }
   Result<size_t> read(std::span<std::byte> buffer) override { return from_->read(buffer); }
 
  private:
   std::unique_ptr<oci::TarReader> from_;
   const std::optional<int64_t> seconds_;
+  std::set<std::string>& directories_;
 };
+
+Status write_tree(const ExportTree& tree, Sink& tar, std::stop_token stop) {
+  return write_tree_diff(nullptr, tree.root(), tar, std::move(stop));
+}
 
 // What reads the tar that the tree writes on another thread: one description of a tree serves all
 // outputs, and the pipe between them bounds the memory.
-Status stream_tree(const ExportInput& input, const ExportTree& tree,
-                   const std::function<Status(oci::TarReader&)>& consume, std::stop_token stop) {
+Status stream_tree(const ExportTree& tree, const std::optional<int64_t>& seconds,
+                   std::set<std::string>& directories,
+                   const std::function<Status(oci::TarReader&)>& consume,
+                   const std::stop_token& stop) {
   KILN_TRY_ASSIGN(Pipe pipe, Pipe::create());
   Status written;
   std::jthread writer([&, end = std::move(pipe.write_end)]() mutable {
     FdSink sink(end.get(), "pipe");
-    written = tree.write(sink, stop);
+    written = write_tree(tree, sink, stop);
     end.reset();
   });
   const auto read = [&](Fd tar) -> Status {
     KILN_TRY_ASSIGN(std::unique_ptr<oci::TarReader> reader,
                     oci::TarReader::open(std::make_unique<FdSource>(std::move(tar), "pipe")));
-    DatedReader dated(std::move(reader), input.platforms.front().source_date_epoch);
-    return consume(dated);
+    TreeReader entries(std::move(reader), seconds, directories);
+    return consume(entries);
   };
-  Status consumed = read(std::move(pipe.read_end));
+  const Status consumed = read(std::move(pipe.read_end));
   writer.join();
   // A reader that gave up breaks the writer's pipe: its own error is the cause.
   if (!consumed && written) return consumed;
@@ -136,12 +74,25 @@ Status stream_tree(const ExportInput& input, const ExportTree& tree,
   return written;
 }
 
-Status copy_entries(oci::TarReader& from, Sink& sink) {
-  oci::TarWriter to(sink);
+/// The time that all files get, if they get one.
+std::optional<int64_t> time_of(const FilesExportOptions& options, const ExportTree& tree) {
+  return options.source_date_epoch ? options.source_date_epoch : tree.epoch();
+}
+
+Status stream_trees(const std::vector<ExportTree>& trees, const FilesExportOptions& options,
+                    const std::function<Status(oci::TarReader&)>& consume,
+                    const std::stop_token& stop) {
+  std::set<std::string> directories;
+  for (const ExportTree& tree : trees)
+    KILN_TRY(stream_tree(tree, time_of(options, tree), directories, consume, stop));
+  return {};
+}
+
+Status copy_entries(oci::TarReader& from, oci::TarWriter& to) {
   std::vector<std::byte> buffer(256U << 10U);
   for (;;) {
     KILN_TRY_ASSIGN(const std::optional<oci::TarEntry> entry, from.next());
-    if (!entry) return to.finish();
+    if (!entry) return {};
     KILN_TRY(to.add(*entry));
     for (uint64_t left = entry->type == oci::EntryType::kFile ? entry->size : 0; left > 0;) {
       KILN_TRY_ASSIGN(const size_t got, from.read(buffer));
@@ -166,15 +117,17 @@ class TarExporter : public Exporter {
 
  private:
   Status write(const ExportInput& input, ExportContext& context, std::stop_token stop) const {
-    KILN_TRY_ASSIGN(const ExportTree tree,
-                    ExportTree::open(input, options_.platform_split, context, stop));
+    KILN_TRY_ASSIGN(const std::vector<ExportTree> trees,
+                    open_export_trees(input, options_.platform_split, context, stop));
     KILN_TRY_ASSIGN(OutputFile file, OutputFile::open(options_.destination, options_.output_fd));
     FdSink sink(file.fd(), options_.destination);
-    if (input.platforms.front().source_date_epoch) {
-      const auto copy = [&sink](oci::TarReader& reader) { return copy_entries(reader, sink); };
-      KILN_TRY(stream_tree(input, tree, copy, stop));
+    if (trees.size() == 1 && !time_of(options_, trees.front())) {
+      KILN_TRY(write_tree(trees.front(), sink, stop));
     } else {
-      KILN_TRY(tree.write(sink, stop));
+      oci::TarWriter tar(sink);
+      const auto copy = [&tar](oci::TarReader& reader) { return copy_entries(reader, tar); };
+      KILN_TRY(stream_trees(trees, options_, copy, stop));
+      KILN_TRY(tar.finish());
     }
     KILN_TRY(context.snapshots.sync());
     return file.commit();
@@ -198,8 +151,8 @@ class DirectoryExporter : public Exporter {
 
  private:
   Status write(const ExportInput& input, ExportContext& context, std::stop_token stop) const {
-    KILN_TRY_ASSIGN(const ExportTree tree,
-                    ExportTree::open(input, options_.platform_split, context, stop));
+    KILN_TRY_ASSIGN(const std::vector<ExportTree> trees,
+                    open_export_trees(input, options_.platform_split, context, stop));
     KILN_TRY(make_dirs(options_.destination));
     KILN_TRY_ASSIGN(const Root target, Root::open(options_.destination));
     const auto unpack = [&](oci::TarReader& reader) -> Status {
@@ -210,7 +163,7 @@ class DirectoryExporter : public Exporter {
       KILN_TRY(apply_layer(reader, target, options, stop));
       return {};
     };
-    return stream_tree(input, tree, unpack, stop);
+    return stream_trees(trees, options_, unpack, stop);
   }
 
   FilesExportOptions options_;

@@ -90,6 +90,14 @@ TEST_F(PlatformTest, AnIndexIsListedSavedAndLoaded) {
   const Output refused = kiln({"save", "app", "-o", path("no.tar")});
   EXPECT_EQ(refused.exit_code, 1);
   EXPECT_THAT(refused.err, HasSubstr("holds one platform, the image has 2"));
+  ASSERT_EQ(kiln({"save", "--platform=arm64", "app", "-o", path("one.tar")}).exit_code, 0);
+  const std::string other = path("one");
+  EXPECT_THAT(kiln_at(other, {"load", "-i", path("one.tar")}).out, HasSubstr("app:latest"));
+  EXPECT_EQ(kiln_at(other, {"save", "--platform=arm64", "app"}).exit_code, 0);
+  const Output absent = kiln_at(other, {"save", "--platform=riscv64", "app"});
+  EXPECT_EQ(absent.exit_code, 1);
+  EXPECT_THAT(absent.err, HasSubstr("the image is not here for linux/riscv64"));
+  EXPECT_THAT(absent.err, HasSubstr("it is for linux/arm64"));
   ASSERT_EQ(kiln({"save", "--format=oci", "app", "-o", path("app.tar")}).exit_code, 0);
   EXPECT_THAT(platforms_of(index_in(path("app.tar"))), ElementsAre("linux/riscv64", "linux/arm64"));
   const Output loaded = kiln_at(path("other"), {"load", "-i", path("app.tar")});
@@ -137,6 +145,37 @@ TEST_F(PlatformTest, AnArchiveOfFilesHasADirectoryForEachPlatform) {
   (void)build(
       c, {"--platform=linux/amd64", "-o", "dest=" + path("d") + ",type=local,platform-split=true"});
   EXPECT_EQ(text("d/linux_amd64/a"), "y");
+}
+
+TEST_F(PlatformTest, FilesOfAllPlatformsMayGoIntoOneAnother) {
+  const std::string c =
+      context("c", {{"Dockerfile", "FROM scratch\nARG TARGETARCH\nCOPY a-$TARGETARCH /d/\n"},
+                    {"a-arm64", "x"},
+                    {"a-amd64", "y"}});
+  (void)build(c, {"--platform=linux/arm64,linux/amd64", "-o",
+                  "type=tar,platform-split=false,dest=" + path("t.tar"), "-o",
+                  "type=local,platform-split=false,dest=" + path("d")});
+  EXPECT_EQ(command({"tar", "-tf", path("t.tar")}).out, "d/\nd/a-arm64\nd/a-amd64\n");
+  EXPECT_EQ(text("d/d/a-arm64"), "x");
+  EXPECT_EQ(text("d/d/a-amd64"), "y");
+}
+
+TEST_F(PlatformTest, AFileOfTwoPlatformsIsRefusedBeforeAnyIsWritten) {
+  const std::string c =
+      context("c", {{"Dockerfile", "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /\n"},
+                    {"arm64/d/same", "x"},
+                    {"amd64/d/same", "x"},
+                    {"amd64/first", "x"},
+                    {"s390x/d", "x"}});
+  for (const auto& [second, clash] : std::vector<std::pair<std::string, std::string>>{
+           {"linux/arm64", "cannot overwrite d/same from linux/amd64 with linux/arm64"},
+           {"linux/s390x", "cannot overwrite d from linux/amd64 with linux/s390x"}}) {
+    const Output output = kiln({"build", "--progress=plain", "--platform=linux/amd64," + second,
+                                "-o", "type=local,platform-split=false,dest=" + path("d"), c});
+    EXPECT_EQ(output.exit_code, 1);
+    EXPECT_THAT(output.err, HasSubstr(clash));
+    EXPECT_FALSE(exists(path("d")).value());
+  }
 }
 
 TEST_F(PlatformTest, ADockerArchiveOfSeveralPlatformsIsRefusedBeforeTheBuild) {

@@ -174,6 +174,13 @@ TEST_F(ReproducibleTest, FilesAreDatedAsTheBuildIs) {
   EXPECT_EQ(count(list, "2014-05-13 16:53:20"), 2) << list;
 }
 
+TEST_F(ReproducibleTest, AnOutputOfFilesMayHaveATimeOfItsOwn) {
+  const std::string c = context("c", {{"Dockerfile", "FROM scratch\nCOPY a /a\n"}, {"a", "A"}});
+  (void)build(c, {"--build-arg=SOURCE_DATE_EPOCH=1400000000", "-o",
+                  "type=local,source-date-epoch=1300000000,dest=" + path("out")});
+  EXPECT_EQ(command({"stat", "-c", "%Y", path("out/a")}).out, "1300000000\n");
+}
+
 TEST_F(ReproducibleTest, RewritingNeedsATime) {
   const std::string c = context("c", {{"Dockerfile", "FROM base\n"}});
   const Output output = kiln({"build", "-o", "type=image,rewrite-timestamp=true", c});
