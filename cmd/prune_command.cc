@@ -1,6 +1,7 @@
 // `kiln prune`: cache records by age or size, then the trees and blobs that nothing names any more.
 // Safe beside running builds: see oci/lease.h.
 #include <cstdio>
+#include <map>
 
 #include "base/strings.h"
 #include "cache/prune.h"
@@ -38,6 +39,7 @@ class Pruner {
 
   // The cache is kept unless the user said what of it may go.
   Status drop_records() {
+    KILN_TRY_ASSIGN(const std::vector<Held> downloads, held_downloads());
     if (!options_.all && options_.keep_storage.empty() && options_.until.empty()) return {};
     kiln::PruneOptions limits;
     limits.now = Clock::system().now();
@@ -49,9 +51,44 @@ class Pruner {
     }
     KILN_TRY_ASSIGN(const std::vector<StoredRecord> stored, engine_.cache().list());
     std::vector<PruneRecord> records;
-    records.reserve(stored.size());
+    records.reserve(stored.size() + downloads.size());
     for (const StoredRecord& record : stored)
       records.push_back({record.key, record.result.local_ref, record.last_used});
+    KILN_TRY_ASSIGN(std::vector<StoredTree> trees, stored_trees());
+    std::map<CacheKey, std::string> keys;  // of downloads
+    for (const Held& download : downloads) {
+      records.push_back({download.key, download.tree.id, download.stored.last_used});
+      trees.push_back(download.tree);
+      keys[download.key] = download.stored.key;
+    }
+    const PrunePlan plan = plan_prune(records, trees, limits);
+    return give_up(plan.victims, keys);
+  }
+
+  /// A download beside the trees that are made of it: one order of use decides over both.
+  struct Held {
+    StoredDownload stored;
+    CacheKey key;
+    StoredTree tree;
+  };
+  /// Those whose content is here; the others are of no use any more, and go.
+  Result<std::vector<Held>> held_downloads() {
+    KILN_TRY_ASSIGN(const std::vector<StoredDownload> stored, engine_.downloads().list());
+    std::vector<Held> held;
+    std::vector<std::string> useless;
+    for (const StoredDownload& download : stored) {
+      KILN_TRY_ASSIGN(const std::optional<uint64_t> bytes, engine_.content().size(download.digest));
+      if (bytes)
+        held.push_back({download, CacheKey{Digest::of("download " + download.key)},
+                        StoredTree{"download " + download.key, "", *bytes}});
+      else
+        useless.push_back(download.key);
+    }
+    KILN_TRY(engine_.downloads().remove(useless));
+    return held;
+  }
+
+  Result<std::vector<StoredTree>> stored_trees() {
     KILN_TRY_ASSIGN(const std::vector<SnapshotId> ids, engine_.snapshots().list());
     std::vector<StoredTree> trees;
     trees.reserve(ids.size());
@@ -60,8 +97,22 @@ class Pruner {
       if (facts)
         trees.push_back({id.value, facts->parent ? facts->parent->value : "", facts->size_bytes});
     }
-    const PrunePlan plan = plan_prune(records, trees, limits);
-    return engine_.cache().remove(plan.victims, before_);
+    return trees;
+  }
+
+  Status give_up(const std::vector<CacheKey>& victims,
+                 const std::map<CacheKey, std::string>& keys_of_downloads) {
+    std::vector<CacheKey> records;
+    std::vector<std::string> downloads;
+    for (const CacheKey& victim : victims) {
+      const auto download = keys_of_downloads.find(victim);
+      if (download == keys_of_downloads.end())
+        records.push_back(victim);
+      else
+        downloads.push_back(download->second);
+    }
+    KILN_TRY(engine_.downloads().remove(downloads));
+    return engine_.cache().remove(records, before_);
   }
 
   Result<uint64_t> remove_trees() {
@@ -86,6 +137,8 @@ class Pruner {
       if (!facts) continue;  // removed by another pruner meanwhile
       for (const oci::LayerBlob& blob : facts->blobs) keep.push_back(blob.descriptor.digest);
     }
+    KILN_TRY_ASSIGN(const std::vector<StoredDownload> downloads, engine_.downloads().list());
+    for (const StoredDownload& download : downloads) keep.push_back(download.digest);
     return engine_.content().remove_unreferenced(keep, before_);
   }
 

@@ -143,7 +143,10 @@ class HttpOperation : public Operation {
     KILN_TRY_ASSIGN(auto blob, environment_.content->writer(*environment_.lease));
     const auto client = HttpClient::create(environment_.user_agent);
     KILN_TRY_ASSIGN(const HttpResponse answer, internal::fetch(*client, request, *blob, job.stop));
-    if (answer.status == 304) return RemoteFacts::File{known->digest, known->mtime};
+    if (answer.status == 304) {
+      KILN_TRY(environment_.downloads->save(url_, *known, environment_.clock->now()));
+      return RemoteFacts::File{known->digest, known->mtime};
+    }
     auto committed = blob->commit(std::nullopt);
     if (!committed) return tl::unexpected(committed.error().wrap("download " + shown));
     job.progress.on_event(Transfer{job.vertex, shown, committed->size, committed->size, true});
@@ -171,7 +174,7 @@ class HttpOperation : public Operation {
       download.etag.clear();  // a weak one: other bytes may share it
     if (internal::is_strong_time(answer)) download.last_modified = *answer.header("last-modified");
     if (download.etag.empty() && download.last_modified.empty()) return {};
-    return environment_.downloads->save(url_, download);
+    return environment_.downloads->save(url_, download, environment_.clock->now());
   }
 
   Status add_authorization(internal::FetchRequest& request) const {
