@@ -101,6 +101,20 @@ ImageSources image_sources(Engine& engine, const std::map<std::string, std::stri
   return sources;
 }
 
+namespace {
+
+/// Whoever runs kiln says how it gets out; RUN is told by build arguments.
+std::vector<std::string> proxy_variables(const Environment& environment) {
+  std::vector<std::string> variables;
+  for (const auto& [name, value] : environment) {
+    for (const char* known : {"http_proxy", "https_proxy", "no_proxy", "all_proxy"})
+      if (name == known || name == to_upper(known)) variables.push_back(name + "=" + value);
+  }
+  return variables;
+}
+
+}  // namespace
+
 OpsEnvironment operations_of(const OperationInputs& from) {
   OpsEnvironment ops;
   Engine& engine = from.engine;
@@ -116,6 +130,7 @@ OpsEnvironment operations_of(const OperationInputs& from) {
   ops.cache_mount_directory = engine.layout().cache_mounts();
   ops.scratch = engine.scratch();
   ops.search_path = from.search_path;
+  ops.proxies = proxy_variables(from.environment);
   return ops;
 }
 

@@ -55,6 +55,8 @@ struct OpsEnvironment {
   std::string cache_mount_directory;               // $KILN_ROOT/cachemounts; made if absent
   std::string scratch;                             // $KILN_ROOT/run: mount points, temporary trees
   std::string search_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";  // git
+  std::vector<std::string> proxies;  // of git: "http_proxy=…". What is downloaded directly goes by
+                                     // the process's own environment
 
   // What acts on RUN and stays out of its key.
   std::vector<llb::HostIp> add_hosts;

@@ -178,6 +178,7 @@ class GitOperation : public Operation {
     settings.scratch = environment_.scratch;
     settings.remote = request_.remote;
     settings.known_hosts = request_.known_hosts;
+    settings.proxies = environment_.proxies;
     if (!request_.ssh_id.empty()) {
       const auto socket = environment_.ssh_sockets.find(request_.ssh_id);
       if (socket == environment_.ssh_sockets.end())

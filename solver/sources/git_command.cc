@@ -139,6 +139,7 @@ Result<GitCommand> GitCommand::create(const GitSettings& settings) {
       "GIT_LFS_SKIP_SMUDGE=1",
       "GIT_SSH_COMMAND=" + ssh_command(known_hosts),
   };
+  environment.insert(environment.end(), settings.proxies.begin(), settings.proxies.end());
   if (!settings.ssh_socket.empty()) environment.push_back("SSH_AUTH_SOCK=" + settings.ssh_socket);
   return GitCommand(std::move(home), std::move(environment), settings.remote);
 }

@@ -13,12 +13,13 @@
 namespace kiln::internal {
 
 struct GitSettings {
-  std::string search_path;    // PATH: git, ssh
-  std::string scratch;        // for the repository and the configuration
-  std::string remote;         // the URL that credentials are for, and itself without any
-  std::string authorization;  // value of the Authorization header; "": none
-  std::string ssh_socket;     // of an agent; "": none
-  std::string known_hosts;    // lines of a known_hosts file; "": the system's
+  std::string search_path;           // PATH: git, ssh
+  std::string scratch;               // for the repository and the configuration
+  std::string remote;                // the URL that credentials are for, and itself without any
+  std::string authorization;         // value of the Authorization header; "": none
+  std::string ssh_socket;            // of an agent; "": none
+  std::string known_hosts;           // lines of a known_hosts file; "": the system's
+  std::vector<std::string> proxies;  // variables: "https_proxy=http://proxy:3128"
 };
 
 class GitCommand {

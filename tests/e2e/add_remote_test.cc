@@ -186,5 +186,18 @@ TEST_F(AddRemoteTest, AMisspeltImageIsGuessedFromThoseThatAreHere) {
   EXPECT_THAT(output.err, HasSubstr(" 1 | >>> FROM 127.0.0.1:1/mytoosl"));
 }
 
+TEST_F(AddRemoteTest, GitAndDownloadsGoThroughTheProxyOfTheEnvironment) {
+  environment_.push_back("http_proxy=" + web_->url(""));
+  for (const char* url : {"http://nowhere.invalid/r.git", "http://nowhere.invalid/file"}) {
+    const size_t before = web_->requests().size();
+    const Output output = build_of(
+        {context("c", {{"Dockerfile", "FROM scratch\nADD " + std::string(url) + " /\n"}})});
+    EXPECT_EQ(output.exit_code, 1);
+    const auto requests = web_->requests();
+    ASSERT_GT(requests.size(), before) << url << output.err;
+    EXPECT_THAT(requests.at(before).target, testing::StartsWith(url));
+  }
+}
+
 }  // namespace
 }  // namespace kiln::e2e

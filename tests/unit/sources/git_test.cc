@@ -153,5 +153,110 @@ TEST(GitCommandTest, OnlyNetworkUrlsAreFetched) {
     EXPECT_FALSE(internal::check_git_remote(bad)) << bad;
 }
 
+/// What a git started for `remote` finds in its environment: `git` is a script that tells.
+std::string environment_of_git(const std::string& remote, const std::string& command) {
+  const TempDir directory = TempDir::create("/tmp", "kiln-git-").value();
+  const std::string program = directory.path() + "/git";
+  EXPECT_TRUE(write_file(program, "#!/bin/sh\n/usr/bin/env\n"));
+  EXPECT_EQ(::chmod(program.c_str(), 0755), 0);
+  internal::GitSettings settings;
+  settings.search_path = directory.path();
+  settings.scratch = directory.path();
+  settings.remote = remote;
+  settings.proxies = {"https_proxy=http://proxy:3128"};
+  const auto git = internal::GitCommand::create(settings);
+  const auto told = git ? git->run("", {command}, {}) : tl::unexpected(git.error());
+  return told ? *told : told.error().to_string();
+}
+
+TEST_F(GitSourceTest, GitKnowsTheProxiesAndFallsFromHttpsToHttpForSubmodulesAlone) {
+  const auto says = [](const std::string& environment, const std::string& line) {
+    return ("\n" + environment).find("\n" + line + "\n") != std::string::npos;
+  };
+  const std::string over_tls = environment_of_git("https://h/r.git", "fetch");
+  EXPECT_TRUE(says(over_tls, "https_proxy=http://proxy:3128")) << over_tls;
+  EXPECT_TRUE(says(over_tls, "GIT_ALLOW_PROTOCOL=https:ssh:git")) << over_tls;
+  EXPECT_TRUE(says(environment_of_git("https://h/r.git", "submodule"),
+                   "GIT_ALLOW_PROTOCOL=http:https:ssh:git"));
+  EXPECT_TRUE(
+      says(environment_of_git("http://h/r.git", "fetch"), "GIT_ALLOW_PROTOCOL=http:https:ssh:git"));
+}
+
+/// A TLS server on loopback whose answer to git's first question is a redirect to `location`.
+class RedirectingTls {
+ public:
+  RedirectingTls(const std::string& directory, const std::string& location) {
+    const std::string refs = directory + "/r.git/info";
+    EXPECT_TRUE(make_dirs(refs));
+    EXPECT_TRUE(write_file(refs + "/refs?service=git-upload-pack",
+                           "HTTP/1.0 302 Found\r\nLocation: " + location +
+                               "/info/refs?service=git-upload-pack\r\n\r\n"));
+    ProcessSpec key = shell(
+        "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost "
+        "-keyout key.pem -out cert.pem",
+        directory);
+    const auto made = run_captured(key, "", kMaxBytes, {});
+    EXPECT_TRUE(made && made->exit.ok()) << (made ? made->err : made.error().to_string());
+    Pipe pipe = Pipe::create().value();
+    ProcessSpec serve = shell(
+        "exec openssl s_server -accept 127.0.0.1:0 -key key.pem -cert cert.pem -HTTP", directory);
+    serve.out = pipe.write_end.get();
+    server_.emplace(Child::spawn(serve).value());
+    pipe.write_end.reset();
+    out_ = std::move(pipe.read_end);
+    url_ = "https://127.0.0.1:" + read_port() + "/r.git";
+  }
+  const std::string& url() const { return url_; }
+
+ private:
+  static ProcessSpec shell(const std::string& line, const std::string& directory) {
+    ProcessSpec spec;
+    spec.argv = {"/bin/sh", "-c", line};
+    spec.env = {"PATH=/usr/bin:/bin", "HOME=" + directory};
+    spec.cwd = directory;
+    return spec;
+  }
+  /// It says "ACCEPT 127.0.0.1:PORT" when it listens.
+  std::string read_port() const {
+    std::string said;
+    char c = 0;
+    while (said.find("ACCEPT ") == std::string::npos || !said.ends_with('\n'))
+      if (::read(out_.get(), &c, 1) != 1)
+        return "0";
+      else
+        said += c;
+    said.pop_back();
+    return said.substr(said.rfind(':') + 1);
+  }
+  std::optional<Child> server_;
+  Fd out_;
+  std::string url_;
+};
+
+TEST_F(GitSourceTest, ARedirectFromHttpsToHttpIsNotFollowed) {
+  if (!find_program("openssl", "/usr/bin:/bin")) GTEST_SKIP() << "there is no openssl";
+  const std::string tls = directory_->path() + "/tls";
+  ASSERT_TRUE(make_dirs(tls));
+  const RedirectingTls server(tls, server_->url("/bare.git"));
+  internal::GitSettings settings;
+  settings.search_path = environment_.search_path;
+  settings.scratch = environment_.scratch;
+  settings.remote = server.url();
+  const auto git = internal::GitCommand::create(settings);
+  ASSERT_TRUE(git);
+  const auto listed =
+      git->run("", {"-c", "http.sslVerify=false", "ls-remote", "--", server.url()}, {});
+  ASSERT_FALSE(listed);
+  EXPECT_NE(listed.error().message().find("http"), std::string::npos) << listed.error().to_string();
+  EXPECT_TRUE(server_->requests().empty());
+  // The same redirect is one that git would follow, were it allowed to.
+  ProcessSpec plain;
+  plain.argv = {"git", "-c", "http.sslVerify=false", "ls-remote", "--", server.url()};
+  plain.env = fake::git_environment(directory_->path());
+  const auto followed = run_captured(plain, "", kMaxBytes, {});
+  ASSERT_TRUE(followed && followed->exit.ok()) << followed->err;
+  EXPECT_FALSE(server_->requests().empty());
+}
+
 }  // namespace
 }  // namespace kiln
