@@ -1,11 +1,28 @@
 #include "snapshotter/change_writer.h"
 
+#include "base/strings.h"
+#include "snapshotter/layer_diff.h"
+
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <climits>
+
+namespace kiln {
+
+Status check_layer_name(const RelPath& path) {
+  if (!path.name().starts_with(".wh.")) return {};
+  return tl::unexpected(
+      Error(Code::kInvalidArgument,
+            quote(path.absolute()) + ": a layer cannot hold names that begin with \".wh.\", which "
+                                     "mark deleted files")
+          .hint(
+              "leave it out (--exclude, the ignore file), or remove it in the step that makes it"));
+}
+
+}  // namespace kiln
 
 namespace kiln::internal {
 namespace {
@@ -78,11 +95,7 @@ Result<std::vector<Child>> read_children(const Root& root, const RelPath& direct
   std::vector<Child> children;
   children.reserve(entries.size());
   for (DirEntry& entry : entries) {
-    if (entry.name.starts_with(kWhiteout)) {
-      return fail(Code::kInvalidArgument, "\"" + directory.child(entry.name).absolute() +
-                                              "\": a layer cannot hold names that begin with " +
-                                              "\".wh.\", which mark deleted files");
-    }
+    KILN_TRY(check_layer_name(directory.child(entry.name)));
     Child& child = children.emplace_back(Child{std::move(entry.name), {}, {}});
     if (::fstatat(fd.get(), child.name.c_str(), &child.st, AT_SYMLINK_NOFOLLOW) != 0)
       return fail_errno("stat", directory.child(child.name).str());

@@ -13,6 +13,9 @@
 
 namespace kiln {
 
+/// kInvalidArgument if a layer cannot hold `path`: its name would be read as a mark of deletion.
+Status check_layer_name(const RelPath& path);
+
 /// An overlayfs upper directory and the merged tree it lies on.
 struct OverlayTrees {
   const Root* lower = nullptr;  // nothing below

@@ -7,7 +7,11 @@
 namespace kiln {
 
 Result<std::optional<struct stat>> DirectoryView::stat(const RelPath& path) const {
-  if (!path.is_root()) return root_.stat(path, FollowLast::kNo);
+  if (!path.is_root()) {
+    KILN_TRY_ASSIGN(std::optional<struct stat> found, root_.stat(path, FollowLast::kNo));
+    if (found && S_ISSOCK(found->st_mode)) found.reset();  // as in list()
+    return found;
+  }
   struct stat st {};
   if (::fstat(root_.fd(), &st) != 0) return fail_errno("stat", "/");
   return std::optional(st);

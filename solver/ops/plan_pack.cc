@@ -14,6 +14,7 @@
 #include "base/guarded.h"
 #include "base/strings.h"
 #include "oci/tar.h"
+#include "snapshotter/layer_diff.h"
 
 namespace kiln {
 namespace {
@@ -93,6 +94,7 @@ class Listing {
   Status visit(const PlannedNode& node, const RelPath& path) {
     // Nothing of the base is there to be hidden, so a removal leaves no trace in a layer.
     if (node.state == State::kRemoved) return {};
+    KILN_TRY(check_layer_name(path));
     KILN_TRY_ASSIGN(const bool same_as_base, is_same_directory(node, path));
     const size_t before = items_.size();
     if (node.state == State::kPut && !same_as_base) {

@@ -14,6 +14,7 @@ namespace kiln {
 /// Writes a tar by the layer rules (DOCKERFILE.md, "Layer diff / tar rules"), byte for byte what
 /// applying the plan and packing the difference would give. KILN_CHECKs that the plan hides nothing
 /// of its base (PlannedTree::hides_base). kFailedPrecondition: a source file changed.
+/// kInvalidArgument: a name that a layer cannot hold.
 Status plan_pack(const PlannedTree& plan, std::span<const TreeView* const> sources, Sink& tar,
                  const std::stop_token& stop);
 

@@ -55,6 +55,8 @@ inline void make_entry(const std::string& root, const std::string& entry) {
   std::getline(fields >> std::ws, text);
   if (type == "f") {
     ASSERT_TRUE(write_file(path, text)) << entry;
+  } else if (type == "s") {
+    ASSERT_EQ(::mknod(path.c_str(), S_IFSOCK | 0600, 0), 0) << entry;
   } else {
     ASSERT_EQ(::mkdir(path.c_str(), 0755), 0) << entry;
   }
