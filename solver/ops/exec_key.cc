@@ -51,8 +51,8 @@ void add_mount(KeyFields& key, const llb::ExecMount& mount) {
 }
 
 void add_meta(KeyFields& key, const llb::ExecMeta& meta) {
-  add_list(key, "arg", meta.args);
-  add_list(key, "env", meta.env);
+  add_texts(key, "arg", meta.args);
+  add_texts(key, "env", meta.env);
   key.add("cwd", meta.cwd);
   add_text(key, "user", meta.user);
   add_text(key, "hostname", meta.hostname);

@@ -186,6 +186,18 @@ TEST_F(AddRemoteTest, AMisspeltImageIsGuessedFromThoseThatAreHere) {
   EXPECT_THAT(output.err, HasSubstr(" 1 | >>> FROM 127.0.0.1:1/mytoosl"));
 }
 
+TEST_F(AddRemoteTest, CredentialsOfAUrlInABuildArgumentAreNotInRecordsOfRun) {
+  const std::string d = dockerfile("FROM base\nARG U\nRUN echo ${#U} > /f\n");
+  for (const char* url : {"https://user:s3cr3t@h/r.git", "https://user:0th3r@h/r.git"}) {
+    const Output built = build_of({"-t", "img", d, "--build-arg", std::string("U=") + url});
+    EXPECT_EQ(built.exit_code, 0) << built.err;
+    EXPECT_THAT(built.err, HasSubstr("echo ${#U}"));
+    EXPECT_THAT(built.err, HasSubstr("#2 DONE")) << "another argument is another step";
+    EXPECT_FALSE(is_kept("s3cr3t"));
+    EXPECT_FALSE(is_kept("0th3r"));
+  }
+}
+
 TEST_F(AddRemoteTest, GitAndDownloadsGoThroughTheProxyOfTheEnvironment) {
   environment_.push_back("http_proxy=" + web_->url(""));
   for (const char* url : {"http://nowhere.invalid/r.git", "http://nowhere.invalid/file"}) {

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "solver/ops/cache_mounts.h"
+#include "solver/ops/exec_key.h"
 #include "tests/unit/ops/ops_world.h"
 
 namespace kiln {
@@ -248,6 +249,23 @@ TEST_F(ExecOpTest, TheKeyHoldsWhatChangesTheResultAndNothingElse) {
     change(op);
     EXPECT_EQ(key_of(plain), key_of(op)) << name;
   }
+}
+
+TEST_F(ExecOpTest, CredentialsOfUrlsAreInTheKeyButNotInItsFields) {
+  const auto fields = [](const std::string& url) {
+    llb::ExecOp op;
+    op.meta.args = {"/bin/sh", "-c", "git clone " + url};
+    op.meta.env = {"PLAIN=1", "URL=" + url};
+    return exec_key(op, Platform{"linux", "amd64", ""});
+  };
+  const KeyFields one = fields("https://user:s3cr3t@h/r"), other = fields("https://user:0ther@h/r");
+  for (const auto& [name, value] : one.fields) EXPECT_EQ(value.find("s3cr3t"), std::string::npos);
+  EXPECT_NE(one.digest(), other.digest());
+  EXPECT_EQ(one.digest(), fields("https://user:s3cr3t@h/r").digest());
+  size_t digests = 0;
+  for (const auto& [name, value] : fields("https://h/r").fields)
+    digests += name.ends_with("_digest");
+  EXPECT_EQ(digests, 0U) << "what has no credentials keeps its key";
 }
 
 TEST_F(ExecOpTest, HostNetworkAndInsecureModeNeedLeave) {
