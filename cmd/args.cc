@@ -50,6 +50,7 @@ struct Parser {
   TagOptions tag;
   RmiOptions rmi;
   PruneOptions prune;
+  ServeOptions serve;
   DumpLlbOptions dump;
   AstOptions ast;
   std::optional<Command> chosen;
@@ -230,6 +231,21 @@ void add_prune(Parser& p) {
   prune.callback([&p] { p.chosen = p.prune; });
 }
 
+void add_serve(Parser& p) {
+  CLI::App& serve = *p.app.add_subcommand("serve", "Serve a registry that images are pushed to");
+  serve.add_option("--listen", p.serve.listen, "Address (default 127.0.0.1:5000; port 0: any)")
+      ->type_name("HOST:PORT");
+  serve.add_option("--storage", p.serve.storage, "Directory that keeps what is pushed")
+      ->type_name("DIR")
+      ->required();
+  serve
+      .add_option("--config", p.serve.config, "TLS, users, access, quotas, limits (docs/serve.md)")
+      ->type_name("FILE");
+  serve.add_flag("--insecure-plaintext", p.serve.insecure_plaintext,
+                 "Speak plain http on addresses other than loopback too");
+  serve.callback([&p] { p.chosen = p.serve; });
+}
+
 void add_debug(Parser& p) {
   CLI::App& debug = *p.app.add_subcommand("debug", "Look at what kiln makes of a Dockerfile")
                          ->require_subcommand(1);
@@ -358,7 +374,8 @@ std::variant<Command, Usage> parse_args(int argc, const char* const* argv,
   p.app.fallthrough();
   add_globals(p, environment);
   add_build(p, environment);
-  for (const auto add : {add_images, add_import, add_archives, add_names, add_prune}) add(p);
+  for (const auto add : {add_images, add_import, add_archives, add_names, add_prune, add_serve})
+    add(p);
   add_debug(p);
   for (CLI::App* command : p.app.get_subcommands({})) command->fallthrough();
   let_the_last_count(p.app);

@@ -39,6 +39,7 @@ CommandResult run_load(const LoadOptions& options, const Invocation& invocation)
 CommandResult run_tag(const TagOptions& options, const Invocation& invocation);
 CommandResult run_rmi(const RmiOptions& options, const Invocation& invocation);
 CommandResult run_prune(const PruneOptions& options, const Invocation& invocation);
+CommandResult run_serve(const ServeOptions& options, const Invocation& invocation);
 
 /// Wrong usage: exit status 2.
 tl::unexpected<Failure> usage_failure(const Error& error);

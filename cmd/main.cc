@@ -96,6 +96,7 @@ CommandResult run(const Command& command, const Invocation& invocation) {
     CommandResult operator()(const TagOptions& o) const { return run_tag(o, invocation); }
     CommandResult operator()(const RmiOptions& o) const { return run_rmi(o, invocation); }
     CommandResult operator()(const PruneOptions& o) const { return run_prune(o, invocation); }
+    CommandResult operator()(const ServeOptions& o) const { return run_serve(o, invocation); }
   };
   return std::visit(Dispatch{invocation}, command);
 }

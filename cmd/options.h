@@ -79,6 +79,11 @@ struct PruneOptions {
   bool all = false, force = false;
   std::string keep_storage, until;
 };
+struct ServeOptions {
+  GlobalOptions global;
+  std::string listen = "127.0.0.1:5000", storage, config;
+  bool insecure_plaintext = false;
+};
 struct DumpLlbOptions {
   BuildOptions build;
   std::string format = "proto";
@@ -88,7 +93,8 @@ struct AstOptions {
   std::string file = "Dockerfile";
 };
 
-using Command = std::variant<BuildOptions, ImagesOptions, ImportOptions, SaveOptions, LoadOptions,
-                             TagOptions, RmiOptions, PruneOptions, DumpLlbOptions, AstOptions>;
+using Command =
+    std::variant<BuildOptions, ImagesOptions, ImportOptions, SaveOptions, LoadOptions, TagOptions,
+                 RmiOptions, PruneOptions, ServeOptions, DumpLlbOptions, AstOptions>;
 
 }  // namespace kiln::cmd

@@ -1,0 +1,292 @@
+#include "cache/server/registry.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "base/clock.h"
+#include "cache/server/names.h"
+
+namespace kiln::server {
+namespace {
+
+RecordKey holding(const std::string& repository, const BlobDigest& digest) {
+  return {repository, RecordKind::kBlob, digest.component()};
+}
+RecordKey tag_key(const std::string& repository, const std::string& tag) {
+  return {repository, RecordKind::kTag, tag};
+}
+RecordKey manifest_key(const std::string& repository, const BlobDigest& digest) {
+  return {repository, RecordKind::kManifest, digest.component()};
+}
+
+tl::unexpected<ApiError> unknown_blob(const BlobDigest& digest) {
+  return refuse(404, api::kBlobUnknown, "the repository holds no blob " + digest.to_string());
+}
+tl::unexpected<ApiError> unknown_manifest(const std::string& reference) {
+  return refuse(404, api::kManifestUnknown, "the repository has no manifest " + reference);
+}
+tl::unexpected<ApiError> unknown_upload() {
+  return refuse(404, api::kUploadUnknown, "there is no such upload in this repository");
+}
+
+}  // namespace
+
+Registry::Registry(BlobStorage& storage, RegistryOptions options)
+    : storage_(storage), options_(std::move(options)), quota_(storage, options_.quotas) {}
+
+std::mutex& Registry::lock_of(const std::string& repository) {
+  return repository_locks_[std::hash<std::string>{}(repository) % repository_locks_.size()];
+}
+
+ApiResult<uint64_t> Registry::blob_size(const std::string& repository, const BlobDigest& digest,
+                                        Keep keep) {
+  const Fence::Shared inside(fence_);
+  const RecordKey key = holding(repository, digest);
+  KILN_TRY_ASSIGN(const auto touched, storage_.record_touched(key));
+  if (!touched) return unknown_blob(digest);
+  KILN_TRY_ASSIGN(const auto size, storage_.blob_size(digest));
+  if (!size) return unknown_blob(digest);
+  // A client that is told of the blob will not send it: it stays until the manifest has come.
+  if (keep == Keep::kYes && *touched < Clock::system().now() - options_.grace / 2)
+    KILN_TRY(storage_.touch_record(key));
+  return *size;
+}
+
+ApiResult<OpenBlob> Registry::open_blob(const std::string& repository, const BlobDigest& digest) {
+  KILN_TRY_ASSIGN(const auto held, storage_.record_touched(holding(repository, digest)));
+  if (!held) return unknown_blob(digest);
+  Result<OpenBlob> blob = storage_.open_blob(digest);
+  if (!blob && blob.error().code() == Code::kNotFound) return unknown_blob(digest);
+  if (!blob) return tl::unexpected(ApiError(blob.error()));
+  return *std::move(blob);
+}
+
+// Inside the fence.
+ApiStatus Registry::hold_blob(const std::string& repository, const BlobDigest& digest,
+                              uint64_t size) {
+  const RecordKey key = holding(repository, digest);
+  KILN_TRY_ASSIGN(const auto held, storage_.record_touched(key));
+  if (!held) KILN_TRY(quota_.add(repository, size));
+  if (Status put = storage_.put_record(key, ""); !put) {
+    if (!held) quota_.remove(repository, size);
+    return tl::unexpected(ApiError(put.error()));
+  }
+  return {};
+}
+
+ApiResult<bool> Registry::mount_blob(const std::string& repository, const std::string& from,
+                                     const BlobDigest& digest) {
+  const Fence::Shared inside(fence_);
+  KILN_TRY_ASSIGN(const auto held, storage_.record_touched(holding(from, digest)));
+  KILN_TRY_ASSIGN(const auto size, storage_.blob_size(digest));
+  if (!held || !size) return false;
+  KILN_TRY(storage_.touch_blob(digest));
+  KILN_TRY(hold_blob(repository, digest, *size));
+  return true;
+}
+
+ApiStatus Registry::delete_blob(const std::string& repository, const BlobDigest& digest) {
+  const std::lock_guard lock(lock_of(repository));
+  const RecordKey key = holding(repository, digest);
+  KILN_TRY_ASSIGN(const auto held, storage_.record_touched(key));
+  if (!held) return unknown_blob(digest);
+  KILN_TRY_ASSIGN(const auto size, storage_.blob_size(digest));
+  KILN_TRY(storage_.erase_record(key));
+  quota_.remove(repository, size.value_or(0));
+  return {};
+}
+
+ApiResult<std::string> Registry::start_upload(const std::string& repository) {
+  KILN_TRY_ASSIGN(std::string id, storage_.create_upload(repository));
+  return id;
+}
+
+ApiResult<uint64_t> Registry::upload_size(const std::string& repository, const std::string& id) {
+  KILN_TRY_ASSIGN(const auto upload, storage_.upload(id));
+  if (!upload || upload->repository != repository) return unknown_upload();
+  return upload->size;
+}
+
+ApiResult<std::unique_ptr<UploadWriter>> Registry::append(const std::string& repository,
+                                                          const std::string& id,
+                                                          HashAlgorithm algorithm) {
+  KILN_TRY(upload_size(repository, id));
+  Result<std::unique_ptr<UploadWriter>> writer = storage_.append(id, algorithm);
+  if (!writer && writer.error().code() == Code::kNotFound) return unknown_upload();
+  if (!writer) return tl::unexpected(ApiError(writer.error()));
+  return *std::move(writer);
+}
+
+ApiStatus Registry::commit_upload(const std::string& repository, const std::string& id,
+                                  const BlobDigest& digest) {
+  KILN_TRY(upload_size(repository, id));
+  const Result<uint64_t> size = storage_.seal_upload(id, digest);
+  if (!size && size.error().code() == Code::kDataLoss)
+    return refuse(400, api::kDigestInvalid, size.error().message());
+  if (!size && size.error().code() == Code::kNotFound) return unknown_upload();
+  if (!size) return tl::unexpected(ApiError(size.error()));
+  KILN_TRY(quota_.check(repository, *size));
+  const Fence::Shared inside(fence_);
+  KILN_TRY(storage_.publish_upload(id, digest));
+  return hold_blob(repository, digest, *size);
+}
+
+ApiStatus Registry::drop_upload(const std::string& repository, const std::string& id) {
+  KILN_TRY(upload_size(repository, id));
+  KILN_TRY(storage_.drop_upload(id));
+  return {};
+}
+
+ApiResult<FoundManifest> Registry::find_manifest(const std::string& repository,
+                                                 const std::string& reference) {
+  std::string text = reference;
+  if (is_tag(reference)) {
+    KILN_TRY_ASSIGN(const auto tagged, storage_.record(tag_key(repository, reference)));
+    if (!tagged) return unknown_manifest(reference);
+    text = *tagged;
+  }
+  const Result<BlobDigest> digest = BlobDigest::parse(text);
+  if (!digest) return refuse(400, api::kDigestInvalid, digest.error().message());
+  KILN_TRY_ASSIGN(const auto record, storage_.record(manifest_key(repository, *digest)));
+  if (!record) return unknown_manifest(reference);
+  KILN_TRY_ASSIGN(const Json facts, Json::parse(*record));
+  return FoundManifest{*digest, facts["mediaType"].as_string(), facts["size"].as_uint()};
+}
+
+ApiResult<OpenBlob> Registry::open_manifest(const FoundManifest& manifest) {
+  Result<OpenBlob> blob = storage_.open_blob(manifest.digest);
+  if (!blob && blob.error().code() == Code::kNotFound)
+    return unknown_manifest(manifest.digest.to_string());
+  if (!blob) return tl::unexpected(ApiError(blob.error()));
+  return *std::move(blob);
+}
+
+// Inside the fence. Touching what is referred to keeps a collection from dropping it that looked
+// for references before this manifest was there.
+ApiStatus Registry::check_contents(const std::string& repository,
+                                   const ManifestDocument& document) {
+  for (const ManifestDocument::Content& content : document.contents) {
+    const RecordKey key = content.manifest ? manifest_key(repository, content.digest)
+                                           : holding(repository, content.digest);
+    KILN_TRY_ASSIGN(const auto size, storage_.blob_size(content.digest));
+    KILN_TRY_ASSIGN(const auto held, storage_.record_touched(key));
+    if (!size || !held) {
+      if (content.elsewhere) continue;
+      return refuse(404, api::kManifestBlobUnknown,
+                    "the manifest refers to " + content.digest.to_string() +
+                        ", which the repository does not hold");
+    }
+    if (*size != content.size)
+      return refuse(400, api::kManifestInvalid,
+                    content.digest.to_string() + " has " + std::to_string(*size) + " bytes, not " +
+                        std::to_string(content.size));
+    KILN_TRY(storage_.touch_record(key));
+  }
+  return {};
+}
+
+ApiResult<BlobDigest> Registry::digest_for(const std::string& reference,
+                                           std::string_view text) const {
+  if (is_tag(reference)) return BlobDigest::of(HashAlgorithm::kSha256, text);
+  const Result<BlobDigest> wanted = BlobDigest::parse(reference);
+  if (!wanted) return refuse(400, api::kDigestInvalid, wanted.error().message());
+  BlobDigest found = BlobDigest::of(wanted->algorithm(), text);
+  if (found != *wanted)
+    return refuse(400, api::kDigestInvalid, "the manifest has the digest " + found.to_string());
+  return found;
+}
+
+ApiStatus Registry::record_referrer(const std::string& repository, const FoundManifest& manifest,
+                                    const ManifestDocument& document) {
+  if (!document.subject) return {};
+  Json descriptor = Json::object({{"mediaType", manifest.media_type},
+                                  {"digest", manifest.digest.to_string()},
+                                  {"size", manifest.size}});
+  if (!document.artifact_type.empty()) descriptor.set("artifactType", document.artifact_type);
+  if (document.annotations.is_object()) descriptor.set("annotations", document.annotations);
+  KILN_TRY(storage_.put_record({repository, RecordKind::kReferrer, manifest.digest.component(),
+                                document.subject->component()},
+                               descriptor.dump()));
+  return {};
+}
+
+ApiResult<StoredManifest> Registry::put_manifest(const std::string& repository,
+                                                 const std::string& reference,
+                                                 std::string_view text,
+                                                 std::string_view content_type) {
+  KILN_TRY_ASSIGN(ManifestDocument document, parse_manifest_document(text, content_type));
+  KILN_TRY_ASSIGN(const BlobDigest digest, digest_for(reference, text));
+  const FoundManifest manifest{digest, document.media_type, text.size()};
+  const Fence::Shared inside(fence_);
+  const std::lock_guard lock(lock_of(repository));
+  KILN_TRY(check_contents(repository, document));
+  const RecordKey key = manifest_key(repository, digest);
+  KILN_TRY_ASSIGN(const auto known, storage_.record_touched(key));
+  if (!known) KILN_TRY(quota_.add(repository, text.size()));
+  KILN_TRY(storage_.put_blob(digest, text));
+  Json facts = Json::object({{"mediaType", manifest.media_type}, {"size", manifest.size}});
+  if (document.subject) facts.set("subject", document.subject->to_string());
+  KILN_TRY(storage_.put_record(key, facts.dump()));
+  KILN_TRY(record_referrer(repository, manifest, document));
+  if (is_tag(reference))
+    KILN_TRY(storage_.put_record(tag_key(repository, reference), digest.to_string()));
+  return StoredManifest{digest, document.subject, std::move(document.warnings)};
+}
+
+ApiStatus Registry::delete_tag(const std::string& repository, const std::string& tag) {
+  const std::lock_guard lock(lock_of(repository));
+  KILN_TRY_ASSIGN(const auto there, storage_.record_touched(tag_key(repository, tag)));
+  if (!there) return unknown_manifest(tag);
+  KILN_TRY(storage_.erase_record(tag_key(repository, tag)));
+  return {};
+}
+
+ApiStatus Registry::delete_manifest(const std::string& repository, const BlobDigest& digest) {
+  const std::lock_guard lock(lock_of(repository));
+  const RecordKey key = manifest_key(repository, digest);
+  KILN_TRY_ASSIGN(const auto record, storage_.record(key));
+  if (!record) return unknown_manifest(digest.to_string());
+  KILN_TRY_ASSIGN(const Json facts, Json::parse(*record));
+  KILN_TRY_ASSIGN(const auto names, storage_.record_names(repository, RecordKind::kTag, ""));
+  for (const std::string& tag : names) {
+    KILN_TRY_ASSIGN(const auto tagged, storage_.record(tag_key(repository, tag)));
+    if (tagged == digest.to_string()) KILN_TRY(storage_.erase_record(tag_key(repository, tag)));
+  }
+  if (const auto subject = BlobDigest::parse(facts["subject"].as_string()))
+    KILN_TRY(storage_.erase_record(
+        {repository, RecordKind::kReferrer, digest.component(), subject->component()}));
+  KILN_TRY(storage_.erase_record(key));
+  quota_.remove(repository, facts["size"].as_uint());
+  return {};
+}
+
+ApiResult<std::vector<std::string>> Registry::tags(const std::string& repository) {
+  KILN_TRY_ASSIGN(const bool there, storage_.has_repository(repository));
+  if (!there)
+    return refuse(404, api::kNameUnknown, "there is no repository \"" + repository + "\"");
+  KILN_TRY_ASSIGN(auto names, storage_.record_names(repository, RecordKind::kTag, ""));
+  return names;
+}
+
+ApiResult<std::vector<std::string>> Registry::repositories() {
+  KILN_TRY_ASSIGN(auto names, storage_.repositories());
+  return names;
+}
+
+ApiResult<std::vector<Json>> Registry::referrers(const std::string& repository,
+                                                 const BlobDigest& subject) {
+  std::vector<Json> descriptors;
+  const std::string group = subject.component();
+  KILN_TRY_ASSIGN(const auto names,
+                  storage_.record_names(repository, RecordKind::kReferrer, group));
+  for (const std::string& name : names) {
+    KILN_TRY_ASSIGN(const auto text,
+                    storage_.record({repository, RecordKind::kReferrer, name, group}));
+    if (!text) continue;  // it went meanwhile
+    KILN_TRY_ASSIGN(Json descriptor, Json::parse(*text));
+    descriptors.push_back(std::move(descriptor));
+  }
+  return descriptors;
+}
+
+}  // namespace kiln::server

@@ -1,0 +1,111 @@
+// The registry apart from HTTP: which repository holds which blobs, manifests and tags. A blob is
+// readable only through a repository that holds it. Order of publication: bytes, then the record
+// that holds them, then the tag; so whatever a name leads to is there, whenever the process ends.
+#pragma once
+
+#include "cache/server/api_error.h"
+#include "cache/server/fence.h"
+#include "cache/server/manifest_document.h"
+#include "cache/server/quota.h"
+#include "cache/server/storage.h"
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kiln::server {
+
+struct RegistryOptions {
+  std::vector<Quota> quotas;
+  /// Collection leaves alone what was pushed or asked for within this time (seconds). HEAD renews
+  /// it for half of it at least.
+  std::chrono::seconds grace{std::chrono::hours(24)};
+};
+
+struct FoundManifest {
+  BlobDigest digest;
+  std::string media_type;
+  uint64_t size = 0;  // bytes
+};
+struct StoredManifest {
+  BlobDigest digest;
+  std::optional<BlobDigest> subject;
+  std::vector<std::string> warnings;
+};
+
+/// Thread-safe. Names, tags and ids are valid ones: whoever parses a request has checked them.
+class Registry {
+ public:
+  Registry(BlobStorage& storage, RegistryOptions options);
+
+  // --- Blobs.
+  enum class Keep : uint8_t { kNo, kYes };  // kYes: collection leaves it alone for a while
+  ApiResult<uint64_t> blob_size(const std::string& repository, const BlobDigest& digest,
+                                Keep keep);  // BLOB_UNKNOWN
+  ApiResult<OpenBlob> open_blob(const std::string& repository, const BlobDigest& digest);
+  /// False: `from` does not hold it.
+  ApiResult<bool> mount_blob(const std::string& repository, const std::string& from,
+                             const BlobDigest& digest);
+  ApiStatus delete_blob(const std::string& repository, const BlobDigest& digest);
+
+  // --- Uploads.
+  ApiResult<std::string> start_upload(const std::string& repository);
+  ApiResult<uint64_t> upload_size(const std::string& repository, const std::string& id);
+  ApiResult<std::unique_ptr<UploadWriter>> append(const std::string& repository,
+                                                  const std::string& id, HashAlgorithm algorithm);
+  ApiStatus check_quota(const std::string& repository, uint64_t bytes) {
+    return quota_.check(repository, bytes);
+  }
+  /// DIGEST_INVALID: other bytes.
+  ApiStatus commit_upload(const std::string& repository, const std::string& id,
+                          const BlobDigest& digest);
+  ApiStatus drop_upload(const std::string& repository, const std::string& id);
+
+  // --- Manifests. A reference is a tag or a digest.
+  ApiResult<FoundManifest> find_manifest(const std::string& repository,
+                                         const std::string& reference);
+  ApiResult<OpenBlob> open_manifest(const FoundManifest& manifest);
+  ApiResult<StoredManifest> put_manifest(const std::string& repository,
+                                         const std::string& reference, std::string_view text,
+                                         std::string_view content_type);
+  ApiStatus delete_tag(const std::string& repository, const std::string& tag);
+  ApiStatus delete_manifest(const std::string& repository, const BlobDigest& digest);  // and tags
+  ApiResult<std::vector<std::string>> tags(const std::string& repository);  // NAME_UNKNOWN
+  ApiResult<std::vector<std::string>> repositories();
+  /// Descriptors, in the order of their digests.
+  ApiResult<std::vector<Json>> referrers(const std::string& repository, const BlobDigest& subject);
+
+  // --- Collection.
+  struct Collected {
+    size_t blobs = 0, holdings = 0, uploads = 0;
+    uint64_t bytes = 0;
+  };
+  /// Drops holdings that no manifest of their repository refers to, then blobs that nobody holds:
+  /// those not touched since `now` minus the grace. Safe beside everything else.
+  ApiResult<Collected> collect(TimePoint now, std::chrono::seconds upload_age);
+
+ private:
+  ApiStatus check_contents(const std::string& repository, const ManifestDocument& document);
+  ApiResult<BlobDigest> digest_for(const std::string& reference, std::string_view text) const;
+  ApiStatus hold_blob(const std::string& repository, const BlobDigest& digest, uint64_t size);
+  ApiStatus record_referrer(const std::string& repository, const FoundManifest& manifest,
+                            const ManifestDocument& document);
+  Status sweep_holdings(const std::string& repository, TimePoint before, Collected& collected);
+  Status sweep_blobs(TimePoint before, Collected& collected);
+  std::mutex& lock_of(const std::string& repository);
+
+  BlobStorage& storage_;
+  const RegistryOptions options_;
+  QuotaLedger quota_;
+  Fence fence_;
+  std::mutex collecting_;
+  std::array<std::mutex, 64> repository_locks_;  // changes of manifests and tags, by name
+};
+
+}  // namespace kiln::server

@@ -1,0 +1,46 @@
+// One registry server, put together from its parts: what `kiln serve` runs.
+#pragma once
+
+#include "base/result.h"
+#include "cache/server/config.h"
+#include "cache/server/service.h"
+
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+namespace kiln::server {
+
+struct ServeOptions {
+  std::string host;
+  uint16_t port = 0;
+  std::string storage;              // a directory
+  bool plaintext_anywhere = false;  // plain http on addresses that are not loopback
+  ServerConfig config;
+  LineWriter log;
+};
+
+/// kInvalidArgument: an address or configuration that would not be safe.
+Status check_exposure(const ServeOptions& options);
+
+/// A running server; the destructor stops it.
+class RegistryServer {
+ public:
+  static Result<std::unique_ptr<RegistryServer>> start(ServeOptions options);
+  ~RegistryServer();
+  uint16_t port() const;
+  /// Collects garbage now and then until `stop` is requested, then stops the server.
+  void run(const std::stop_token& stop);
+  Service& service();
+
+ private:
+  struct Parts;
+  explicit RegistryServer(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+/// Reads a configuration file and the files that it names.
+Result<ServerConfig> load_config(const std::string& file);
+
+}  // namespace kiln::server

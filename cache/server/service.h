@@ -1,0 +1,63 @@
+// All that one server answers: the registry below /v2/, health, metrics, tokens, administration,
+// and whatever else is mounted below a prefix of its own. Here requests are counted, limited,
+// authenticated and written down; apart from any network.
+#pragma once
+
+#include "cache/server/authenticator.h"
+#include "cache/server/config.h"
+#include "cache/server/metrics.h"
+#include "cache/server/registry_api.h"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kiln::server {
+
+/// Takes one line without its end; thread-safe.
+using LineWriter = std::function<void(std::string_view line)>;
+
+class Service : public Handler {
+ public:
+  struct Parts {
+    Registry& registry;
+    Metrics& metrics;
+    LineWriter audit;  // may be empty
+    LineWriter log;    // what the operator should know
+  };
+  Service(const ServerConfig& config, Parts parts);
+  /// Further handlers, before the server starts. The longest prefix answers.
+  void mount(std::string prefix, RouteHandler& handler);
+  void set_draining() { draining_ = true; }
+
+  Started start(Request& request) override;
+  void finished(const Request& request, int status, uint64_t in_bytes, uint64_t out_bytes) override;
+  /// Runs a collection and says in the log what it did.
+  ApiResult<Registry::Collected> collect();
+
+ private:
+  class Watched;
+  Started answer(Request& request);
+  std::optional<Response> answer_health(const Request& request);
+  Response answer_token(const Request& request, const Principal& who);
+  Response answer_metrics(const Request& request, const Principal& who);
+  Response answer_collect(const Request& request, const Principal& who);
+  Response challenge(const Request& request, const std::string& why);
+  std::string challenge_text(const Request& request) const;
+  void dress(const Request& request, Response& response);
+
+  const ServerConfig config_;
+  Parts parts_;
+  Authenticator authenticator_;
+  RateLimiter requests_, failed_logins_;
+  RegistryApi registry_api_;
+  std::vector<std::pair<std::string, RouteHandler*>> mounts_;
+  std::atomic<bool> draining_{false};
+};
+
+}  // namespace kiln::server

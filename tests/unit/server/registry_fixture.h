@@ -1,0 +1,60 @@
+// A registry on a directory of its own, asked without a network or through one: the answers must be
+// the same.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "cache/server/directory_storage.h"
+#include "cache/server/service.h"
+
+namespace kiln::server {
+
+struct Reply {
+  int status = 0;
+  Headers headers;  // names in lower case
+  std::string body;
+  std::string header(std::string_view lower_case_name) const;
+  std::string code() const;  // of the first error in the body; "": none
+};
+
+struct Ask {
+  std::string method, target;
+  std::string body = {};
+  Headers headers = {};
+};
+
+/// What every test of the API starts from.
+class TestRegistry {
+ public:
+  explicit TestRegistry(ServerConfig config = open_to_all());
+  static ServerConfig open_to_all();
+  Reply ask(const Ask& ask) const;  // straight to the service
+  Registry& registry() { return *registry_; }
+  Service& service() { return *service_; }
+  Metrics& metrics() { return metrics_; }
+  BlobStorage& storage() { return *storage_; }
+  std::string path(const std::string& name) const { return dir_.path() + "/" + name; }
+  std::vector<std::string> audit;
+
+ private:
+  TempDir dir_;
+  std::unique_ptr<DirectoryStorage> storage_;
+  Metrics metrics_;
+  std::unique_ptr<Registry> registry_;
+  std::unique_ptr<Service> service_;
+};
+
+std::string digest_of(std::string_view bytes);  // SHA-256
+/// An image manifest of these blobs; the first is the config.
+std::string manifest_of(const std::vector<std::string>& blobs, Json extra = Json::object());
+inline const std::string kManifestType = "application/vnd.oci.image.manifest.v1+json";
+inline const std::string kIndexType = "application/vnd.oci.image.index.v1+json";
+
+}  // namespace kiln::server
