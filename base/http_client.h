@@ -25,7 +25,8 @@ struct HttpRequest {
   std::vector<std::pair<std::string, std::string>> headers;
   Source* body = nullptr;  // borrowed; needs `body_bytes`
   uint64_t body_bytes = 0;
-  std::string ca_file, client_cert_file, client_key_file;  // empty: the system's, none
+  std::string ca_pem;                             // certificates to trust beside the system's
+  std::string client_cert_file, client_key_file;  // empty: none
   bool insecure_tls = false;
   std::chrono::seconds header_timeout{30}, stall_timeout{60};
   std::function<void(uint64_t done, uint64_t total)>

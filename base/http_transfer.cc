@@ -166,7 +166,13 @@ Status HttpTransfer::set_options(const std::string& user_agent) {
   set(CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10U);
   set(CURLOPT_SSL_VERIFYPEER, request_.insecure_tls ? 0L : 1L);
   set(CURLOPT_SSL_VERIFYHOST, request_.insecure_tls ? 0L : 2L);
-  if (!request_.ca_file.empty()) set(CURLOPT_CAINFO, request_.ca_file.c_str());
+  curl_blob ca{};
+  if (!request_.ca_pem.empty()) {
+    ca.data = const_cast<char*>(request_.ca_pem.data());  // only read: CURL_BLOB_COPY
+    ca.len = request_.ca_pem.size();
+    ca.flags = CURL_BLOB_COPY;
+    set(CURLOPT_CAINFO_BLOB, &ca);
+  }
   if (!request_.client_cert_file.empty()) set(CURLOPT_SSLCERT, request_.client_cert_file.c_str());
   if (!request_.client_key_file.empty()) set(CURLOPT_SSLKEY, request_.client_key_file.c_str());
   set(CURLOPT_HEADERFUNCTION, &HttpTransfer::on_header);

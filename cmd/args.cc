@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/strings.h"
+#include "cmd/args_registry.h"
 
 namespace kiln::cmd {
 namespace {
@@ -53,6 +54,7 @@ struct Parser {
   ServeOptions serve;
   DumpLlbOptions dump;
   AstOptions ast;
+  RegistryOptions registry;
   std::optional<Command> chosen;
 };
 
@@ -137,9 +139,10 @@ void add_build(Parser& p, const Environment& environment) {
   b.progress = environment_or(environment, "BUILDKIT_PROGRESS", "auto");
   add_graph_options(command, b);
   add_many(command, "-t,--tag", b.tags, "Name of the image, NAME[:TAG]");
-  add_many(command, "-o,--output", b.outputs,
-           "Where the result goes: type=image|oci|docker|local|tar|cacheonly,dest=…; DIR; - for a "
-           "tar on standard output");
+  add_many(
+      command, "-o,--output", b.outputs,
+      "Where the result goes: type=image|registry|oci|docker|local|tar|cacheonly,dest=…; DIR; - "
+      "for a tar on standard output");
   add_many(command, "--secret", b.secrets,
            "Secret for RUN --mount=type=secret: id=ID[,src=PATH|env=NAME]");
   add_many(command, "--ssh", b.ssh, "SSH agent for RUN --mount=type=ssh: default or ID[=SOCKET]");
@@ -377,6 +380,7 @@ std::variant<Command, Usage> parse_args(int argc, const char* const* argv,
   for (const auto add : {add_images, add_import, add_archives, add_names, add_prune, add_serve})
     add(p);
   add_debug(p);
+  add_registry_commands(p.app, p.registry, p.chosen);
   for (CLI::App* command : p.app.get_subcommands({})) command->fallthrough();
   let_the_last_count(p.app);
   const std::vector<std::string> words = with_empty_values(argc, argv);

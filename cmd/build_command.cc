@@ -11,6 +11,7 @@
 #include "cmd/config_resolver.h"
 #include "cmd/diagnostics.h"
 #include "cmd/fetch_dockerfile.h"
+#include "cmd/image_pusher.h"
 #include "cmd/outputs.h"
 #include "cmd/render.h"
 #include "cmd/run_inputs.h"
@@ -25,7 +26,9 @@ constexpr size_t kKeptLogs = 20;
 class Build {
  public:
   Build(const BuildOptions& options, const Invocation& invocation)
-      : options_(options), invocation_(invocation) {}
+      : options_(options),
+        invocation_(invocation),
+        registries_(std::make_shared<Registries>(invocation.environment)) {}
 
   CommandResult run() {
     KILN_CMD_TRY(check_entitlements());
@@ -121,8 +124,8 @@ class Build {
   }
 
   OpsEnvironment operations() {
-    OpsEnvironment ops = operations_of(
-        {*engine_, inputs_, run_inputs_, invocation_.environment, invocation_.search_path});
+    OpsEnvironment ops = operations_of({*engine_, inputs_, run_inputs_, invocation_.environment,
+                                        invocation_.search_path, registries_});
     ops.remotes = remotes_;
     ops.add_hosts = request_.extra_hosts;
     ops.resources = request_.resources;
@@ -149,7 +152,7 @@ class Build {
       inputs_.dockerfile.clear();  // it is no text to quote errors from
       return {};
     }
-    const ImageSources sources = image_sources(*engine_, inputs_.layouts, invocation_.environment);
+    const ImageSources sources = image_sources(*engine_, inputs_.layouts, registries_);
     ConfigResolver resolver(sources, *progress_);
     const auto settle = [&](frontend::FrontendRequest& request) {
       return settle_epoch({solve_early(), resolver, inputs_, invocation_.stop}, request);
@@ -191,8 +194,13 @@ class Build {
   }
 
   Result<ExportReport> export_all(const ExportInput& input) {
-    ExportContext context{engine_->snapshots(), engine_->content(), engine_->images(),
-                          engine_->lease(),     engine_->scratch(), *progress_};
+    ExportContext context{engine_->snapshots(),
+                          engine_->content(),
+                          engine_->images(),
+                          engine_->lease(),
+                          engine_->scratch(),
+                          *progress_,
+                          make_pusher(*engine_, registries_)};
     ExportReport merged;
     for (const std::unique_ptr<Exporter>& exporter : outputs_.exporters) {
       KILN_TRY_ASSIGN(ExportReport report, exporter->run(input, context, invocation_.stop));
@@ -219,6 +227,7 @@ class Build {
   std::vector<BuildWarning> warnings_;
   // Shared by the fetching and the building: both see the same commit and the same download.
   const std::shared_ptr<RemoteFacts> remotes_ = std::make_shared<RemoteFacts>();
+  const std::shared_ptr<Registries> registries_;
 };
 
 }  // namespace

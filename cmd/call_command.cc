@@ -202,7 +202,7 @@ CommandResult run_call(const BuildOptions& options, const Invocation& invocation
   Result<frontend::FrontendRequest> request = make_request(options, inputs, invocation.environment);
   if (!request) return usage_failure(request.error());
   const ImageSources images =
-      image_sources(*engine, inputs.layouts, invocation.environment, ImageExtent::kConfigOnly);
+      image_sources(*engine, inputs.layouts, std::make_shared<Registries>(invocation.environment));
   const std::unique_ptr<Renderer> display = pull_display(options);
   KILN_CMD_TRY(
       fetch_dockerfile(FetchAlone{*engine, options, invocation, *display}, inputs, *request));

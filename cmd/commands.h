@@ -38,6 +38,10 @@ CommandResult run_save(const SaveOptions& options, const Invocation& invocation)
 CommandResult run_load(const LoadOptions& options, const Invocation& invocation);
 CommandResult run_tag(const TagOptions& options, const Invocation& invocation);
 CommandResult run_rmi(const RmiOptions& options, const Invocation& invocation);
+CommandResult run_push(const PushOptions& options, const Invocation& invocation);
+CommandResult run_pull(const PullOptions& options, const Invocation& invocation);
+CommandResult run_login(const LoginOptions& options, const Invocation& invocation);
+CommandResult run_logout(const LogoutOptions& options, const Invocation& invocation);
 CommandResult run_prune(const PruneOptions& options, const Invocation& invocation);
 CommandResult run_serve(const ServeOptions& options, const Invocation& invocation);
 

@@ -54,7 +54,8 @@ Result<frontend::ResolvedImage> ConfigResolver::resolve(const std::string& refer
   const Digest vertex = Digest::of("load metadata for " + reference + " " + platform.to_string());
   ResolveProgress progress(progress_, vertex, "[internal] load metadata for " + reference);
   JobContext job{stop, progress, vertex, OutputUse::kInput};
-  Result<ResolvedImage> image = resolve_image(sources_, identifier, attrs, platform, job);
+  Result<ResolvedImage> image =
+      resolve_image(sources_, identifier, attrs, platform, ImageExtent::kConfigOnly, job);
   progress.end(image ? std::nullopt : std::optional<Error>(image.error()));
   if (!image) return tl::unexpected(image.error());
   std::string name = reference;

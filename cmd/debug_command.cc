@@ -65,7 +65,7 @@ CommandResult run_dump_llb(const DumpLlbOptions& options, const Invocation& invo
     return usage_failure(Error(Code::kInvalidArgument, "a definition is for one platform")
                              .hint("dump each platform by itself"));
   const ImageSources sources =
-      image_sources(*engine, inputs.layouts, invocation.environment, ImageExtent::kConfigOnly);
+      image_sources(*engine, inputs.layouts, std::make_shared<Registries>(invocation.environment));
   NoProgress progress;
   const FetchAlone fetching{*engine, build, invocation, progress};
   KILN_CMD_TRY(fetch_dockerfile(fetching, inputs, *request));

@@ -155,7 +155,8 @@ Status fetch_dockerfile(const FetchAlone& how, BuildInputs& inputs,
   const Invocation& invocation = how.invocation;
   KILN_TRY_ASSIGN(const RunInputs run, read_run_inputs(how.options, invocation.environment));
   const OpsEnvironment ops =
-      operations_of({how.engine, inputs, run, invocation.environment, invocation.search_path});
+      operations_of({how.engine, inputs, run, invocation.environment, invocation.search_path,
+                     std::make_shared<Registries>(invocation.environment)});
   const auto solve = [&](const llb::Graph& graph) {
     return solve_tree(how.engine, ops, graph, how.progress, invocation.stop);
   };

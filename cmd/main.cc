@@ -95,6 +95,10 @@ CommandResult run(const Command& command, const Invocation& invocation) {
     CommandResult operator()(const LoadOptions& o) const { return run_load(o, invocation); }
     CommandResult operator()(const TagOptions& o) const { return run_tag(o, invocation); }
     CommandResult operator()(const RmiOptions& o) const { return run_rmi(o, invocation); }
+    CommandResult operator()(const PushOptions& o) const { return run_push(o, invocation); }
+    CommandResult operator()(const PullOptions& o) const { return run_pull(o, invocation); }
+    CommandResult operator()(const LoginOptions& o) const { return run_login(o, invocation); }
+    CommandResult operator()(const LogoutOptions& o) const { return run_logout(o, invocation); }
     CommandResult operator()(const PruneOptions& o) const { return run_prune(o, invocation); }
     CommandResult operator()(const ServeOptions& o) const { return run_serve(o, invocation); }
   };

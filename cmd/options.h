@@ -74,6 +74,23 @@ struct RmiOptions {
   std::vector<std::string> references;
   bool force = false;
 };
+struct PushOptions {
+  GlobalOptions global;
+  std::string reference, platform;
+  bool all_tags = false, quiet = false;
+};
+struct PullOptions {
+  GlobalOptions global;
+  std::string reference, platform;
+  bool all_tags = false, quiet = false;
+};
+struct LoginOptions {
+  std::string server, username, password;
+  bool password_stdin = false;
+};
+struct LogoutOptions {
+  std::string server;
+};
 struct PruneOptions {
   GlobalOptions global;
   bool all = false, force = false;
@@ -95,6 +112,7 @@ struct AstOptions {
 
 using Command =
     std::variant<BuildOptions, ImagesOptions, ImportOptions, SaveOptions, LoadOptions, TagOptions,
-                 RmiOptions, PruneOptions, ServeOptions, DumpLlbOptions, AstOptions>;
+                 RmiOptions, PushOptions, PullOptions, LoginOptions, LogoutOptions, PruneOptions,
+                 ServeOptions, DumpLlbOptions, AstOptions>;
 
 }  // namespace kiln::cmd

@@ -15,6 +15,12 @@ struct OutputSpec {
   std::map<std::string, std::string> attrs;
 };
 
+const std::vector<std::string>& known_types() {
+  static const std::vector<std::string> kTypes = {"image", "oci",       "docker",  "local",
+                                                  "tar",   "cacheonly", "registry"};
+  return kTypes;
+}
+
 Result<OutputSpec> parse_output(const std::string& text) {
   OutputSpec spec;
   KILN_TRY_ASSIGN(const std::vector<std::string> fields, parse_csv(text));
@@ -38,14 +44,8 @@ Result<OutputSpec> parse_output(const std::string& text) {
   }
   if (spec.type.empty())
     return tl::unexpected(Error(Code::kInvalidArgument, "output " + quote(text) + " has no type")
-                              .hint("type is one of image, oci, docker, local, tar, cacheonly"));
+                              .hint("type is one of " + join(known_types(), ", ")));
   return spec;
-}
-
-const std::vector<std::string>& known_types() {
-  static const std::vector<std::string> kTypes = {"image", "oci",       "docker",  "local",
-                                                  "tar",   "cacheonly", "registry"};
-  return kTypes;
 }
 
 Result<bool> parse_bool(std::string_view key, const std::string& value) {
@@ -202,12 +202,59 @@ Status add_archive(Planner& planner, OutputSpec& spec, const BuildOptions& optio
   return {};
 }
 
+Status check_push(const ImageDestinations& to, const std::vector<std::string>& names) {
+  const bool pushes = to.push == ImageDestinations::Push::kYes;
+  if (to.by == PushBy::kDigest && !pushes)
+    return fail(Code::kInvalidArgument, "push-by-digest=true needs push=true");
+  if (to.keep == ImageDestinations::Keep::kNo && !pushes)
+    return fail(Code::kInvalidArgument, "store=false without push=true keeps nothing");
+  if (pushes && names.empty())
+    return tl::unexpected(Error(Code::kInvalidArgument, "tag is needed when pushing to registry")
+                              .hint("give the image a name: -t REGISTRY/NAME, or name="));
+  for (const std::string& name : names)
+    if (to.by == PushBy::kDigest && oci::has_tag(name))
+      return fail(Code::kInvalidArgument, "can't push tagged ref " + quote(name) + " by digest");
+  return {};
+}
+
+Result<ImageDestinations> image_destinations(Attributes& attributes, const OutputSpec& spec,
+                                             const BuildOptions& options) {
+  ImageDestinations to;
+  const bool pushes_itself = spec.type == "registry" || (spec.type == "image" && options.push);
+  KILN_TRY_ASSIGN(const bool push, attributes.take_bool("push", pushes_itself ? "true" : "false"));
+  KILN_TRY_ASSIGN(const bool by_digest, attributes.take_bool("push-by-digest", "false"));
+  KILN_TRY_ASSIGN(const bool insecure, attributes.take_bool("registry.insecure", "false"));
+  KILN_TRY_ASSIGN(const bool canonical, attributes.take_bool("name-canonical", "false"));
+  KILN_TRY_ASSIGN(const bool store, attributes.take_bool("store", "true"));
+  KILN_TRY_ASSIGN(const bool unpack, attributes.take_bool("unpack", "false"));
+  if (unpack)
+    return fail(Code::kUnimplemented, "output type=" + spec.type +
+                                          ": unpack=true is not supported: kiln unpacks an image "
+                                          "when a step reads it");
+  to.dangling_prefix = attributes.take("dangling-name-prefix").value_or("");
+  if (!to.dangling_prefix.empty()) {
+    const auto prefix = oci::Reference::parse(to.dangling_prefix);
+    if (!prefix) return tl::unexpected(prefix.error().wrap("dangling-name-prefix"));
+  }
+  if (push) to.push = ImageDestinations::Push::kYes;
+  if (by_digest) to.by = PushBy::kDigest;
+  if (insecure) to.transport = Transport::kInsecure;
+  if (canonical) to.canonical = ImageDestinations::Canonical::kYes;
+  if (!store) to.keep = ImageDestinations::Keep::kNo;
+  return to;
+}
+
 Status add_image(Planner& planner, OutputSpec& spec, const BuildOptions& options) {
+  std::vector<std::string> names = options.tags;
+  if (const auto own = spec.attrs.find("name"); own != spec.attrs.end() && !own->second.empty())
+    names = split(own->second, ',');
   Attributes attributes(spec);
   KILN_TRY_ASSIGN(ImageExportOptions image, image_options(attributes, options));
+  KILN_TRY_ASSIGN(ImageDestinations to, image_destinations(attributes, spec, options));
   KILN_TRY(attributes.refuse_rest());
+  KILN_TRY(check_push(to, names));
   planner.uses_layers(image.compression);
-  planner.plan.exporters.push_back(make_image_exporter(std::move(image)));
+  planner.plan.exporters.push_back(make_image_exporter(std::move(image), std::move(to)));
   return {};
 }
 
@@ -237,7 +284,7 @@ Status add_files(Planner& planner, OutputSpec& spec) {
 }
 
 Status add_output(Planner& planner, OutputSpec spec, const BuildOptions& options) {
-  if (spec.type == "image") return add_image(planner, spec, options);
+  if (spec.type == "image" || spec.type == "registry") return add_image(planner, spec, options);
   if (spec.type == "docker" && !spec.attrs.contains("dest"))
     return add_image(planner, spec, options);  // --load
   if (spec.type == "oci" || spec.type == "docker") return add_archive(planner, spec, options);
@@ -246,9 +293,6 @@ Status add_output(Planner& planner, OutputSpec spec, const BuildOptions& options
     planner.all_layers = false;
     return Attributes(spec).refuse_rest();
   }
-  if (spec.type == "registry")
-    return tl::unexpected(Error(Code::kUnimplemented, "output type=registry is not supported yet")
-                              .hint("write an archive with -o type=oci,dest=FILE and push that"));
   return fail(Code::kInvalidArgument,
               "unknown output type " + quote(spec.type) + did_you_mean(spec.type, known_types()));
 }
@@ -256,16 +300,17 @@ Status add_output(Planner& planner, OutputSpec spec, const BuildOptions& options
 }  // namespace
 
 Result<OutputPlan> plan_outputs(const BuildOptions& options) {
-  if (options.push)
-    return tl::unexpected(Error(Code::kUnimplemented, "--push is not supported yet")
-                              .hint("write an archive with -o type=oci,dest=FILE and push that"));
   Planner planner;
   std::vector<std::string> outputs = options.outputs;
   if (outputs.empty() || options.load) outputs.emplace_back("type=image");
+  bool pushes = false;
   for (const std::string& output : outputs) {
     KILN_TRY_ASSIGN(OutputSpec spec, parse_output(output));
+    pushes = pushes || spec.type == "image" || spec.type == "registry";
     KILN_TRY(add_output(planner, std::move(spec), options));
   }
+  // --push is about images: where none is asked for, one is made for it.
+  if (options.push && !pushes) KILN_TRY(add_output(planner, {"registry", {}}, options));
   if (planner.all_layers && planner.plan.makes_image) planner.plan.pack_targets = PackTargets::kYes;
   return std::move(planner.plan);
 }

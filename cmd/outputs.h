@@ -20,8 +20,8 @@ struct OutputPlan {
 };
 
 /// kInvalidArgument with did-you-mean: unknown type or option, bad value, two outputs to one place,
-/// a tag that is no reference. kUnimplemented: types and options that kiln does not have (registry,
-/// push, estargz, …).
+/// a tag that is no reference. kUnimplemented: types and options that kiln does not have (estargz,
+/// unpack, …).
 Result<OutputPlan> plan_outputs(const BuildOptions& options);
 
 }  // namespace kiln::cmd

@@ -1,16 +1,14 @@
-// Pulling for FROM: the registry client with docker's credentials, made when the first image is
-// pulled.
+// Pulling for FROM.
 #pragma once
 
-#include "cmd/args.h"
 #include "cmd/engine.h"
+#include "cmd/registries.h"
 #include "solver/sources/image.h"
 
 namespace kiln::cmd {
 
-/// Reads $DOCKER_CONFIG/config.json (or ~/.docker/config.json) on the first call; no file is
-/// anonymous. The engine is borrowed. What is pulled for its config alone gets no name here: the
-/// name would promise an image.
-PullImage make_registry_pull(Engine& engine, const Environment& environment, ImageExtent extent);
+/// Both are borrowed, `registries` shared. What is pulled for its config alone gets no name here:
+/// the name would promise an image. It gets it when its layers come.
+PullImage make_registry_pull(Engine& engine, std::shared_ptr<Registries> registries);
 
 }  // namespace kiln::cmd

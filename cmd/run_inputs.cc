@@ -90,14 +90,13 @@ Result<RunInputs> read_run_inputs(const BuildOptions& options, const Environment
 }
 
 ImageSources image_sources(Engine& engine, const std::map<std::string, std::string>& layouts,
-                           const Environment& environment, ImageExtent extent) {
+                           std::shared_ptr<Registries> registries) {
   ImageSources sources;
-  sources.extent = extent;
   sources.content = &engine.content();
   sources.lease = &engine.lease();
   sources.images = &engine.images();
   sources.layouts = layouts;
-  sources.pull = make_registry_pull(engine, environment, extent);
+  sources.pull = make_registry_pull(engine, std::move(registries));
   return sources;
 }
 
@@ -123,7 +122,7 @@ OpsEnvironment operations_of(const OperationInputs& from) {
   ops.lease = &engine.lease();
   ops.executor = &engine.executor();
   ops.downloads = &engine.downloads();
-  ops.images = image_sources(engine, from.inputs.layouts, from.environment);
+  ops.images = image_sources(engine, from.inputs.layouts, from.registries);
   ops.contexts = from.inputs.local;
   ops.secrets = from.run.secrets;
   ops.ssh_sockets = from.run.ssh_sockets;

@@ -4,6 +4,7 @@
 #include "cmd/args.h"
 #include "cmd/build_inputs.h"
 #include "cmd/engine.h"
+#include "cmd/registries.h"
 #include "solver/ops/ops.h"
 
 #include <map>
@@ -20,10 +21,9 @@ struct RunInputs {
 /// kInvalidArgument. Nothing is read yet.
 Result<RunInputs> read_run_inputs(const BuildOptions& options, const Environment& environment);
 
-/// The engine's stores, with a registry client that takes credentials from docker's config file.
+/// The engine's stores, and the registries.
 ImageSources image_sources(Engine& engine, const std::map<std::string, std::string>& layouts,
-                           const Environment& environment,
-                           ImageExtent extent = ImageExtent::kWhole);
+                           std::shared_ptr<Registries> registries);
 
 /// What operations work with, as far as it follows from these: sources, secrets and places. Engines
 /// of kind kBuild only; all is borrowed.
@@ -33,6 +33,7 @@ struct OperationInputs {
   const RunInputs& run;
   const Environment& environment;
   const std::string& search_path;
+  std::shared_ptr<Registries> registries;
 };
 OpsEnvironment operations_of(const OperationInputs& from);
 

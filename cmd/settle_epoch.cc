@@ -117,7 +117,8 @@ Status settle_epoch(const FetchAlone& how, const BuildInputs& inputs,
       return tl::unexpected(Error(Code::kFailedPrecondition, "fetching a source needs root")
                                 .hint("run kiln as root, or give SOURCE_DATE_EPOCH as a number"));
     KILN_TRY_ASSIGN(const RunInputs run, read_run_inputs(how.options, invocation.environment));
-    ops = operations_of({how.engine, inputs, run, invocation.environment, invocation.search_path});
+    ops = operations_of({how.engine, inputs, run, invocation.environment, invocation.search_path,
+                         std::make_shared<Registries>(invocation.environment)});
     return solve_tree(how.engine, *ops, graph, how.progress, invocation.stop);
   };
   return settle_epoch(SettleEpoch{solve, resolver, inputs, invocation.stop}, request);

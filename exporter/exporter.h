@@ -8,10 +8,12 @@
 #include "oci/compression.h"
 #include "oci/content_store.h"
 #include "oci/image_store.h"
+#include "oci/push.h"
 #include "oci/reference.h"
 #include "snapshotter/snapshotter.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -46,6 +48,23 @@ struct ExportReport {
   std::vector<std::string> names;        // tags that were set
 };
 
+enum class PushBy : uint8_t { kName, kDigest };
+enum class Transport : uint8_t {
+  kConfigured,
+  kInsecure,  // plain http and unverified certificates will do
+};
+
+struct PushOrder {
+  oci::Descriptor image;              // in the content store
+  std::vector<oci::Reference> names;  // at least one; of several registries, too
+  PushBy by = PushBy::kName;          // kDigest: the names' repositories alone count
+  Transport transport = Transport::kConfigured;
+};
+/// Sends the image to the registries of its names; the names appear last, when all of them have all
+/// of it.
+using PushImage =
+    std::function<Status(const PushOrder& order, const oci::PushEvents&, std::stop_token)>;
+
 /// What every exporter works with; borrowed.
 struct ExportContext {
   Snapshotter& snapshots;
@@ -54,6 +73,7 @@ struct ExportContext {
   const oci::Lease& lease;
   std::string scratch_directory;  // for mount points
   ProgressSink& progress;
+  PushImage push = {};  // empty: there is no registry client
 };
 
 class Exporter {
@@ -75,8 +95,19 @@ struct ImageExportOptions {
 
 enum class ArchiveFormat : uint8_t { kOci, kDocker };
 
-/// Into the local image store (an unnamed image is kept as dangling).
-std::unique_ptr<Exporter> make_image_exporter(ImageExportOptions options);
+/// Where the image goes beside the content store.
+struct ImageDestinations {
+  enum class Keep : uint8_t { kYes, kNo } keep = Keep::kYes;  // in the local image store
+  enum class Push : uint8_t { kNo, kYes } push = Push::kNo;   // to the registries of its names
+  PushBy by = PushBy::kName;
+  Transport transport = Transport::kConfigured;
+  enum class Canonical : uint8_t { kNo, kYes } canonical = Canonical::kNo;  // name NAME@DIGEST, too
+  std::string dangling_prefix;  // an image without names is called PREFIX@DIGEST
+};
+/// Into the local image store (an unnamed image is kept as dangling) and to registries, which come
+/// first: they may refuse.
+std::unique_ptr<Exporter> make_image_exporter(ImageExportOptions options,
+                                              ImageDestinations destinations);
 /// An archive at `destination`; "-" is `output_fd`. With kOci and `as_directory` an image layout
 /// directory.
 struct ArchiveExportOptions {

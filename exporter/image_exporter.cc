@@ -10,7 +10,8 @@ namespace {
 
 class ImageExporter : public Exporter {
  public:
-  explicit ImageExporter(ImageExportOptions options) : options_(std::move(options)) {}
+  ImageExporter(ImageExportOptions options, ImageDestinations destinations)
+      : options_(std::move(options)), to_(std::move(destinations)) {}
 
   Result<ExportReport> run(const ExportInput& input, ExportContext& context,
                            std::stop_token stop) override {
@@ -19,17 +20,53 @@ class ImageExporter : public Exporter {
                     step.watch(store_image(input, options_, context, stop)));
     // Snapshots that the records name are on disk before the name says that the image is there.
     KILN_TRY(step.watch(context.snapshots.sync()));
-    KILN_TRY_ASSIGN(std::vector<std::string> names,
-                    step.watch(name_image(stored.image, options_.names, context.images)));
     step.log("writing image " + stored.config.value_or(stored.image.digest).to_string() + "\n");
-    for (const oci::Reference& name : options_.names)
-      step.log("naming to " + name.to_string() + "\n");
+    if (to_.push == ImageDestinations::Push::kYes)
+      KILN_TRY(step.watch(push(stored.image, context, step, stop)));
+    ExportReport report{stored.image, stored.config, {}};
+    KILN_TRY_ASSIGN(report.names, step.watch(names(stored.image, context, step)));
     step.done();
-    return ExportReport{stored.image, stored.config, std::move(names)};
+    return report;
   }
 
  private:
+  Status push(const oci::Descriptor& image, ExportContext& context, ExportStep& step,
+              const std::stop_token& stop) const {
+    if (!context.push) return fail(Code::kInternal, "there is no registry client");
+    oci::PushEvents events;
+    events.on_transfer = [&](const oci::Descriptor& blob, uint64_t done) {
+      step.transfer("pushing " + blob.digest.to_string(), done, blob.size);
+    };
+    for (const oci::Reference& name : options_.names)
+      step.log("pushing " + (to_.by == PushBy::kName ? name.to_string() : name.name()) + "\n");
+    return context.push({image, options_.names, to_.by, to_.transport}, events, stop);
+  }
+
+  Result<std::vector<std::string>> names(const oci::Descriptor& image, ExportContext& context,
+                                         ExportStep& step) const {
+    if (to_.keep == ImageDestinations::Keep::kNo) {
+      std::vector<std::string> pushed;
+      for (const oci::Reference& name : options_.names) pushed.push_back(name.to_string());
+      return pushed;
+    }
+    std::vector<oci::Reference> all;
+    if (to_.by == PushBy::kName) all = options_.names;
+    if (options_.names.empty() && !to_.dangling_prefix.empty()) {
+      KILN_TRY_ASSIGN(const oci::Reference name,
+                      oci::Reference::parse(to_.dangling_prefix + "@" + image.digest.to_string()));
+      all.push_back(name);
+    }
+    for (const oci::Reference& name : options_.names) {
+      if (to_.canonical == ImageDestinations::Canonical::kNo && to_.by == PushBy::kName) break;
+      all.push_back({name.domain, name.path, "", image.digest});
+    }
+    KILN_TRY_ASSIGN(std::vector<std::string> given, name_image(image, all, context.images));
+    for (const std::string& name : given) step.log("naming to " + name + "\n");
+    return given;
+  }
+
   ImageExportOptions options_;
+  ImageDestinations to_;
 };
 
 Result<StoredImage> store_platform(const PlatformResult& result, const ImageExportOptions& options,
@@ -94,8 +131,9 @@ Result<std::vector<std::string>> name_image(const oci::Descriptor& image,
   return given;
 }
 
-std::unique_ptr<Exporter> make_image_exporter(ImageExportOptions options) {
-  return std::make_unique<ImageExporter>(std::move(options));
+std::unique_ptr<Exporter> make_image_exporter(ImageExportOptions options,
+                                              ImageDestinations destinations) {
+  return std::make_unique<ImageExporter>(std::move(options), std::move(destinations));
 }
 
 }  // namespace kiln

@@ -15,6 +15,10 @@ void ExportStep::log(std::string text) {
   progress_.on_event(LogChunk{vertex_, 1, std::move(text)});
 }
 
+void ExportStep::transfer(std::string what, uint64_t done, uint64_t total) {
+  progress_.on_event(Transfer{vertex_, std::move(what), done, total, done == total});
+}
+
 void ExportStep::done() {
   ended_ = true;
   progress_.on_event(VertexDone{vertex_, VertexOutcome::kDone, std::nullopt});

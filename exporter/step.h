@@ -20,6 +20,7 @@ class ExportStep {
   ExportStep& operator=(const ExportStep&) = delete;
 
   void log(std::string text);
+  void transfer(std::string what, uint64_t done, uint64_t total);  // bytes; from any thread
   void done();
   /// Passes `result` on; an error ends the step with it.
   template <class T>

@@ -141,6 +141,10 @@ Result<Reference> Reference::parse(std::string_view text) {
   return reference;
 }
 
+bool has_tag(std::string_view text) {
+  return !split_parts(text).tag.empty();
+}
+
 std::string Reference::name() const {
   return domain + "/" + path;
 }

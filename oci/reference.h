@@ -23,4 +23,7 @@ struct Reference {
   bool operator==(const Reference&) const = default;
 };
 
+/// Whether a reference's text names a tag: "localhost:5000/app" does not.
+bool has_tag(std::string_view text);
+
 }  // namespace kiln::oci

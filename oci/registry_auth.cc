@@ -12,34 +12,6 @@ namespace {
 constexpr uint64_t kTokenLimit = 64U << 10U;  // SAFETY.md 4.2
 constexpr size_t kMaxParameters = 32;
 
-// "https://index.docker.io/v1/" and "registry:5000" alike.
-std::string domain_of(std::string_view key) {
-  if (const size_t scheme = key.find("://"); scheme != std::string_view::npos) {
-    key.remove_prefix(scheme + 3);
-  }
-  std::string domain = to_lower(key.substr(0, key.find('/')));
-  const bool hub = domain == "index.docker.io" || domain == "registry-1.docker.io";
-  return hub ? "docker.io" : domain;
-}
-
-Result<Credentials> credentials_of(const std::string& domain, const Json& entry) {
-  Credentials credentials{entry["username"].as_string(), entry["password"].as_string(),
-                          entry["identitytoken"].as_string()};
-  const std::string& packed = entry["auth"].as_string();
-  if (packed.empty()) return credentials;
-  const auto plain = decode_base64(packed);
-  const size_t colon = plain ? plain->find(':') : std::string::npos;
-  if (colon == std::string::npos) {
-    return fail(Code::kInvalidArgument, "the credentials for " + quote(domain) + " are damaged");
-  }
-  credentials.username = plain->substr(0, colon);
-  credentials.password = plain->substr(colon + 1);
-  // Docker pads with NUL.
-  credentials.password.erase(
-      std::min(credentials.password.find('\0'), credentials.password.size()));
-  return credentials;
-}
-
 // Reads `header` once, front to back. RFC 7235, 2.1: scheme, then name=value pairs, all separated
 // by commas.
 class ChallengeParser {
@@ -132,24 +104,50 @@ class BoundedSink : public Sink {
 struct TokenQuestion {
   const Url& realm;
   std::string service, scope;
-  const std::optional<Credentials>& credentials;
+  const AuthRequest& request;
 };
 
+// The scopes of both, those of one resource joined: a token for less would only have to be
+// replaced.
+std::string merged_scopes(const std::string& one, const std::string& other) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> merged;
+  for (const std::string& scope : split(one + " " + other, ' ')) {
+    const size_t colon = scope.rfind(':');
+    if (colon == std::string::npos) continue;
+    const std::string resource = scope.substr(0, colon);
+    auto at = std::ranges::find_if(merged, [&](const auto& m) { return m.first == resource; });
+    if (at == merged.end()) at = merged.insert(merged.end(), {resource, {}});
+    for (const std::string& action : split(scope.substr(colon + 1), ',')) {
+      if (std::ranges::find(at->second, action) == at->second.end()) at->second.push_back(action);
+    }
+  }
+  std::string text;
+  for (const auto& [resource, actions] : merged) {
+    text.append(text.empty() ? "" : " ").append(resource).append(":").append(join(actions, ","));
+  }
+  return text;
+}
+
 std::string question_text(const TokenQuestion& question) {
+  const std::optional<Credentials>& credentials = question.request.credentials;
   std::string text;
   const auto add = [&](std::string_view name, std::string_view value) {
     if (value.empty()) return;
     text.append(text.empty() ? "" : "&").append(name).append("=").append(percent_encode(value));
   };
+  const bool refresh = credentials && !credentials->identity_token.empty();
   add("service", question.service);
-  for (const std::string& scope : split(question.scope, ' ')) add("scope", scope);
-  if (question.credentials && !question.credentials->identity_token.empty()) {
+  // RFC 6749 has one scope parameter; the token protocol's GET one for each.
+  if (refresh) {
+    add("scope", question.scope);
     add("grant_type", "refresh_token");
-    add("client_id", "kiln");
-    add("refresh_token", question.credentials->identity_token);
-  } else if (question.credentials) {
-    add("account", question.credentials->username);
+    add("refresh_token", credentials->identity_token);
+  } else {
+    for (const std::string& scope : split(question.scope, ' ')) add("scope", scope);
+    if (credentials) add("account", credentials->username);
   }
+  if (question.request.offline == Offline::kYes) add("offline_token", "true");
+  if (refresh || question.request.offline == Offline::kYes) add("client_id", "kiln");
   return text;
 }
 
@@ -161,25 +159,25 @@ Status check_token_status(int status, const Url& realm) {
   return fail(Code::kUnauthenticated, text);
 }
 
-Result<std::string> fetch_token(HttpClient& http, const TokenQuestion& question,
-                                const std::stop_token& stop) {
+Result<AuthAnswer> fetch_token(HttpClient& http, const TokenQuestion& question,
+                               const std::stop_token& stop) {
+  const std::optional<Credentials>& credentials = question.request.credentials;
   HttpRequest request;
   Url url = question.realm;
   const std::string asked = question_text(question);
   StringSource form(asked);
-  const bool refresh = question.credentials && !question.credentials->identity_token.empty();
+  const bool refresh = credentials && !credentials->identity_token.empty();
   if (refresh) {
     request.method = "POST";
     request.headers.emplace_back("Content-Type", "application/x-www-form-urlencoded");
     request.body = &form;
     request.body_bytes = asked.size();
   } else {
-    if (question.credentials) {
-      request.headers.emplace_back("Authorization", basic(*question.credentials));
-    }
+    if (credentials) request.headers.emplace_back("Authorization", basic(*credentials));
     url.target += (url.target.find('?') == std::string::npos ? "?" : "&") + asked;
   }
   request.url = url.to_string();
+  if (question.request.prepare) KILN_TRY(question.request.prepare(url, request));
   BoundedSink body;
   KILN_TRY_ASSIGN(const HttpResponse response, http.send(request, body, stop));
   KILN_TRY(check_token_status(response.status, question.realm));
@@ -190,53 +188,24 @@ Result<std::string> fetch_token(HttpClient& http, const TokenQuestion& question,
   if (token.empty() && access.empty()) {
     return fail(Code::kUnauthenticated, "the token server's answer has no token");
   }
-  return token.empty() ? access : token;
+  return AuthAnswer{"Bearer " + (token.empty() ? access : token),
+                    (*json)["refresh_token"].as_string()};
 }
 
-Result<std::string> answer_bearer(HttpClient& http, const AuthRequest& request,
-                                  const Challenge& challenge, const std::stop_token& stop) {
+Result<AuthAnswer> answer_bearer(HttpClient& http, const AuthRequest& request,
+                                 const Challenge& challenge, const std::stop_token& stop) {
   const auto parameter = [&](const char* name) {
     const auto found = challenge.parameters.find(name);
     return found == challenge.parameters.end() ? std::string() : found->second;
   };
   KILN_TRY_ASSIGN(const Url realm, Url::parse(parameter("realm")));
   KILN_TRY(check_realm(request.registry, realm));
-  const std::string scope = parameter("scope");
-  const TokenQuestion question{realm, parameter("service"), scope.empty() ? request.scope : scope,
-                               request.credentials};
-  KILN_TRY_ASSIGN(const std::string token, fetch_token(http, question, stop));
-  return "Bearer " + token;
+  const TokenQuestion question{realm, parameter("service"),
+                               merged_scopes(request.scope, parameter("scope")), request};
+  return fetch_token(http, question, stop);
 }
 
 }  // namespace
-
-Result<CredentialStore> CredentialStore::parse(std::string_view config_json) {
-  CredentialStore store;
-  if (trim(config_json).empty()) return store;
-  const auto json = Json::parse(config_json);
-  if (!json) return tl::unexpected(json.error().wrap("Docker's config.json"));
-  for (const auto& [key, entry] : (*json)["auths"].members()) {
-    KILN_TRY_ASSIGN(Credentials credentials, credentials_of(key, entry));
-    const bool empty = credentials.username.empty() && credentials.identity_token.empty();
-    if (!empty) store.by_domain_.emplace(domain_of(key), std::move(credentials));
-  }
-  for (const auto& [key, helper] : (*json)["credHelpers"].members()) {
-    store.helper_domains_.push_back(domain_of(key));
-  }
-  store.helper_for_all_ = !(*json)["credsStore"].as_string().empty();
-  return store;
-}
-
-std::optional<Credentials> CredentialStore::find(const std::string& domain) const {
-  const auto found = by_domain_.find(domain_of(domain));
-  if (found == by_domain_.end()) return std::nullopt;
-  return found->second;
-}
-
-bool CredentialStore::kept_elsewhere(const std::string& domain) const {
-  return helper_for_all_ ||
-         std::ranges::find(helper_domains_, domain_of(domain)) != helper_domains_.end();
-}
 
 std::vector<Challenge> parse_challenges(std::string_view header) {
   return ChallengeParser(header).parse();
@@ -259,17 +228,17 @@ Status check_realm(const Url& registry, const Url& realm) {
   return {};
 }
 
-Result<std::string> answer_challenge(HttpClient& http, const AuthRequest& request,
-                                     std::stop_token stop) {
+Result<AuthAnswer> answer_challenge(HttpClient& http, const AuthRequest& request,
+                                    std::stop_token stop) {
   const auto challenges = parse_challenges(request.header);
   for (const Challenge& challenge : challenges) {
     if (challenge.scheme == "bearer") return answer_bearer(http, request, challenge, stop);
   }
   for (const Challenge& challenge : challenges) {
     const bool usable = request.credentials && !request.credentials->username.empty();
-    if (challenge.scheme == "basic" && usable) return basic(*request.credentials);
+    if (challenge.scheme == "basic" && usable) return AuthAnswer{basic(*request.credentials), ""};
   }
-  return std::string();
+  return AuthAnswer{};
 }
 
 }  // namespace kiln::oci

@@ -1,8 +1,6 @@
 #include "oci/registry_client.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 
 #include "base/strings.h"
 #include "oci/image.h"
@@ -10,11 +8,8 @@
 namespace kiln::oci {
 namespace {
 
-constexpr uint64_t kManifestLimit = 4U << 20U;
-constexpr uint64_t kErrorLimit = 64U << 10U;
-constexpr int kRepetitions = 3;
-constexpr int kMaxRedirects = 10;
-constexpr std::chrono::seconds kLongestPause{60};
+constexpr size_t kMaxTags = 100'000;
+constexpr uint64_t kTagListLimit = 8U << 20U;
 
 std::string accepted_manifests() {
   std::string types;
@@ -23,31 +18,6 @@ std::string accepted_manifests() {
     types.append(types.empty() ? "" : ", ").append(type);
   }
   return types;
-}
-
-bool is_redirect(int status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-// False: stopped.
-bool pause(std::chrono::milliseconds time, const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any never;
-  std::unique_lock lock(mutex);
-  (void)never.wait_for(lock, stop, time, [] { return false; });  // only time or stop end it
-  return !stop.stop_requested();
-}
-
-// The registry's own words, bounded and safe to print.
-std::string error_text(const std::string& body) {
-  const auto json = Json::parse(body);
-  if (!json) return {};
-  for (const Json& error : (*json)["errors"].elements()) {
-    const std::string& message = error["message"].as_string();
-    const std::string& text = message.empty() ? error["code"].as_string() : message;
-    if (!text.empty()) return printable(text.substr(0, 300));
-  }
-  return {};
 }
 
 // The media type that the document has by itself, else the one that the registry gave, else the one
@@ -61,100 +31,21 @@ std::string type_of(const Json& document, const HttpResponse& response) {
                                                            : media_type::kManifest);
 }
 
-Result<Url> base_url(const std::string& domain, std::string_view scheme) {
-  const std::string host = domain == "docker.io" ? "registry-1.docker.io" : domain;
-  return Url::parse(std::string(scheme) + "://" + host);
-}
-
-class NullSink : public Sink {
- public:
-  Status write(std::span<const std::byte> /*data*/) override { return {}; }
-};
-
-// Docker trusts loopback registries whatever they speak and show. Http is asked first: a server
-// that speaks https answers it with 400 or hangs up at once, while the other way round some wait
-// for the end of a header that is none.
-Result<Url> loopback_base(HttpClient& http, const std::string& domain,
-                          const std::stop_token& stop) {
-  KILN_TRY_ASSIGN(const Url plain, base_url(domain, "http"));
-  HttpRequest probe;
-  Url url = plain;
-  url.target = "/v2/";
-  probe.url = url.to_string();
-  NullSink nowhere;
-  const auto answer = http.send(probe, nowhere, stop, [](const HttpResponse&) { return false; });
-  if (answer && answer->status != 400) return plain;
-  if (!answer && answer.error().code() == Code::kCancelled) return tl::unexpected(answer.error());
-  return base_url(domain, "https");
+// The address of the next page: Link: </v2/app/tags/list?last=x&n=9>; rel="next".
+std::optional<std::string> next_page(const HttpResponse& response) {
+  const std::string link = response.header("link").value_or("");
+  const size_t end = link.find('>');
+  if (!link.starts_with('<') || end == std::string::npos) return std::nullopt;
+  if (link.find("rel=\"next\"", end) == std::string::npos) return std::nullopt;
+  return link.substr(1, end - 1);
 }
 
 }  // namespace
 
-struct Repository::Answer {
-  HttpResponse response;
-  bool from_registry = false;  // not from where it redirected to
-};
-
-struct Repository::Attempt {
-  std::chrono::milliseconds pause{0};  // before the next one; set by Retry-After
-};
-
-// Takes the body of a good response; of a bad one the text that says why.
-class Repository::Body : public Sink {
- public:
-  bool begin(const HttpResponse& response) {
-    good_ = response.status == 200 || response.status == 206;
-    reason_.clear();
-    if (good_) {
-      begin_error_ = begin_good(response);
-      return true;
-    }
-    const auto length = parse_int(response.header("content-length").value_or(""));
-    return length && *length >= 0 && static_cast<uint64_t>(*length) <= kErrorLimit;
-  }
-  Status write(std::span<const std::byte> data) override {
-    if (good_) {
-      KILN_TRY(begin_error_);
-      return write_good(data);
-    }
-    if (reason_.size() < kErrorLimit) reason_.append(as_text(data));
-    return {};
-  }
-  const std::string& reason() const { return reason_; }
-  const Status& begin_error() const { return begin_error_; }
-
- protected:
-  virtual Status begin_good(const HttpResponse& response) = 0;
-  virtual Status write_good(std::span<const std::byte> data) = 0;
-
- private:
-  bool good_ = false;
-  std::string reason_;
-  Status begin_error_;
-};
-
-class Repository::TextBody : public Body {
- public:
-  std::string text;
-
- protected:
-  Status begin_good(const HttpResponse& /*response*/) override {
-    text.clear();
-    return {};
-  }
-  Status write_good(std::span<const std::byte> data) override {
-    if (text.size() + data.size() > kManifestLimit) {
-      return fail(Code::kResourceExhausted, "the manifest is larger than 4 MiB");
-    }
-    text.append(as_text(data));
-    return {};
-  }
-};
-
 // Passes each byte on once, over as many responses as it takes.
-class Repository::BlobBody : public Body {
+class Repository::BlobBody : public ResponseBody {
  public:
-  BlobBody(uint64_t size, Sink& to, const std::function<void(uint64_t)>& on_bytes)
+  BlobBody(uint64_t size, Sink& to, const OnBytes& on_bytes)
       : size_(size), to_(to), on_bytes_(on_bytes) {}
   uint64_t received() const { return received_; }
 
@@ -166,7 +57,8 @@ class Repository::BlobBody : public Body {
       return {};
     }
     const std::string range = response.header("content-range").value_or("");
-    if (range.starts_with("bytes " + std::to_string(received_) + "-")) return {};
+    const std::string wanted = "bytes " + std::to_string(received_) + "-";
+    if (response.status == 206 && range.starts_with(wanted)) return {};
     return fail(Code::kDataLoss, "the registry sent another range than it was asked for");
   }
   Status write_good(std::span<const std::byte> data) override {
@@ -187,170 +79,132 @@ class Repository::BlobBody : public Body {
  private:
   const uint64_t size_;
   Sink& to_;
-  const std::function<void(uint64_t)>& on_bytes_;
+  const OnBytes& on_bytes_;
   uint64_t received_ = 0, skip_ = 0;
 };
 
-Repository::Repository(const RegistryAccess& access, const Reference& name, Url base)
-    : access_(access),
-      domain_(name.domain),
-      path_(name.path),
-      base_(std::move(base)),
-      loopback_(is_loopback_host(base_.host)),
-      credentials_(access.credentials != nullptr ? access.credentials->find(name.domain)
-                                                 : std::nullopt) {}
-
 Result<std::unique_ptr<Repository>> Repository::open(const RegistryAccess& access,
-                                                     const Reference& name, std::stop_token stop) {
-  KILN_CHECK(access.http != nullptr);
-  KILN_TRY_ASSIGN(Url base, base_url(name.domain, "https"));
-  if (is_loopback_host(base.host)) {
-    KILN_TRY_ASSIGN(base, loopback_base(*access.http, name.domain, stop));
-  }
-  return std::unique_ptr<Repository>(new Repository(access, name, std::move(base)));
+                                                     const Reference& name, std::stop_token stop,
+                                                     RegistryRights rights) {
+  KILN_TRY_ASSIGN(auto session,
+                  RegistrySession::open(access, {name.domain, name.path}, rights, stop));
+  return std::unique_ptr<Repository>(new Repository(std::move(session)));
 }
 
-Status Repository::attempts(const std::function<Status(Attempt&)>& once,
-                            const std::stop_token& stop) const {
-  std::chrono::milliseconds next = access_.first_pause;
-  for (int left = kRepetitions;; --left) {
-    Attempt attempt;
-    Status done = once(attempt);
-    if (done || done.error().code() != Code::kUnavailable || left == 0) return done;
-    if (!pause(std::max(next, attempt.pause), stop)) return fail(Code::kCancelled, "cancelled");
-    next *= 2;
-  }
-}
-
-// Credentials go to the registry's own origin only, whoever is asked on the way.
-Result<Repository::Answer> Repository::follow(HttpRequest request, Url url,
-                                              const std::string& authorization, Body& body,
-                                              const std::stop_token& stop) {
-  const auto headers = request.headers;
-  for (int hops = 0; hops <= kMaxRedirects; ++hops) {
-    const bool at_home = url.origin() == base_.origin();
-    request.url = url.to_string();
-    request.headers = headers;
-    request.insecure_tls = at_home && loopback_;
-    if (at_home && !authorization.empty()) {
-      request.headers.emplace_back("Authorization", authorization);
-    }
-    KILN_TRY_ASSIGN(HttpResponse response,
-                    access_.http->send(request, body, stop, [&](const HttpResponse& head) {
-                      return !is_redirect(head.status) && body.begin(head);
-                    }));
-    const auto location = response.header("location");
-    if (!is_redirect(response.status) || !location) return Answer{std::move(response), at_home};
-    KILN_TRY_ASSIGN(Url next, url.resolve(*location));
-    if (url.scheme == "https" && next.scheme != "https") {
-      return fail(Code::kPermissionDenied,
-                  url.origin() + " redirects from https to " + quote(next.origin()));
-    }
-    url = std::move(next);
-  }
-  return fail(Code::kUnavailable, "more than 10 redirects");
-}
-
-Result<std::string> Repository::authorize(const HttpResponse& refusal,
-                                          const std::stop_token& stop) {
-  // A server may send one challenge a header.
-  std::string challenges;
-  for (const auto& [name, value] : refusal.headers) {
-    if (name == "www-authenticate") challenges.append(challenges.empty() ? "" : ", ").append(value);
-  }
-  const AuthRequest request{base_, challenges, "repository:" + path_ + ":pull", credentials_};
-  auto answer = answer_challenge(*access_.http, request, stop);
-  if (!answer && answer.error().code() == Code::kUnauthenticated) {
-    return tl::unexpected(denied(Code::kUnauthenticated, answer.error().message()));
-  }
-  return answer;
-}
-
-Result<HttpResponse> Repository::get(const std::string& path, HttpRequest request, Body& body,
-                                     const std::stop_token& stop) {
-  Url url = base_;
-  url.target = path;
-  const std::string known = *authorization_.lock();
-  KILN_TRY_ASSIGN(Answer answer, follow(request, url, known, body, stop));
-  // Whoever was redirected to has no credentials to ask for.
-  if (answer.response.status != 401 || !answer.from_registry) return std::move(answer.response);
-  KILN_TRY_ASSIGN(const std::string fresh, authorize(answer.response, stop));
-  if (fresh.empty()) return std::move(answer.response);
-  KILN_TRY_ASSIGN(answer, follow(std::move(request), url, fresh, body, stop));
-  if (answer.response.status != 401) *authorization_.lock() = fresh;
-  return std::move(answer.response);
-}
-
-Error Repository::denied(Code code, const std::string& text) const {
-  Error error(code, text);
-  const bool hidden =
-      access_.credentials != nullptr && access_.credentials->kept_elsewhere(domain_);
-  if (hidden && !credentials_) {
-    return error.hint(
-        "Docker's config.json leaves the credentials to a helper program, which kiln "
-        "does not run; log in without it");
-  }
-  return error.hint(credentials_
-                        ? "the name may be wrong, or the login may lack the right to it"
-                        : "the name may be wrong, or `docker login " + domain_ + "` may be needed");
-}
-
-Status Repository::check(const HttpResponse& response, const Body& body, Attempt& attempt) const {
-  if (response.status == 200 || response.status == 206) return body.begin_error();
-  std::string text = domain_ + " answers with HTTP status " + std::to_string(response.status);
-  if (const std::string reason = error_text(body.reason()); !reason.empty()) text += ": " + reason;
-  if (response.status == 401) return tl::unexpected(denied(Code::kUnauthenticated, text));
-  if (response.status == 403) return tl::unexpected(denied(Code::kPermissionDenied, text));
-  if (response.status == 404) return fail(Code::kNotFound, text);
-  if (response.status != 429 && response.status < 500) return fail(Code::kInternal, text);
-  if (const auto seconds = parse_int(response.header("retry-after").value_or(""));
-      seconds && *seconds > 0) {
-    attempt.pause = std::min(std::chrono::seconds(*seconds), kLongestPause);
-  }
-  return fail(Code::kUnavailable, text);
+Result<std::unique_ptr<Repository>> Repository::open_mirror(const RegistryAccess& access,
+                                                            const std::string& mirror,
+                                                            const Reference& name,
+                                                            std::stop_token stop) {
+  const size_t slash = std::min(mirror.find('/'), mirror.size());
+  std::string path = slash < mirror.size() ? mirror.substr(slash + 1) : std::string();
+  while (path.ends_with('/')) path.pop_back();
+  path += (path.empty() ? "" : "/") + name.path;
+  RegistryPlace place{mirror.substr(0, slash), std::move(path), name.domain};
+  KILN_TRY_ASSIGN(auto session,
+                  RegistrySession::open(access, std::move(place), RegistryRights::kPull, stop));
+  return std::unique_ptr<Repository>(new Repository(std::move(session)));
 }
 
 Result<Repository::Document> Repository::manifest(const Reference& name, std::stop_token stop) {
-  const std::string path =
-      "/v2/" + path_ + "/manifests/" + (name.digest ? name.digest->to_string() : name.tag);
-  TextBody body;
+  RegistryCall call;
+  call.url = session_->at("manifests/" + (name.digest ? name.digest->to_string() : name.tag));
+  call.headers.emplace_back("Accept", accepted_manifests());
+  TextBody body(kMaxDocumentBytes, "manifest");
   HttpResponse response;
-  const auto once = [&](Attempt& attempt) -> Status {
-    HttpRequest request;
-    request.headers.emplace_back("Accept", accepted_manifests());
-    KILN_TRY_ASSIGN(response, get(path, std::move(request), body, stop));
-    return check(response, body, attempt);
+  const auto once = [&](RegistrySession::Attempt& attempt) -> Status {
+    KILN_TRY_ASSIGN(RegistryReply reply, session_->send(call, body, stop));
+    response = std::move(reply.response);
+    return session_->check(response, body, attempt);
   };
-  KILN_TRY(attempts(once, stop));
+  KILN_TRY(session_->attempts(once, stop));
   const Digest digest = Digest::of(body.text);
   if (name.digest && *name.digest != digest) {
     return fail(Code::kDataLoss, "the registry's manifest is " + digest.to_string() + ", not " +
                                      name.digest->to_string());
   }
-  KILN_TRY_ASSIGN(const Json document, Json::parse(body.text, {kManifestLimit, 32}));
+  KILN_TRY_ASSIGN(const Json document, Json::parse(body.text, {kMaxDocumentBytes, 32}));
   Descriptor descriptor{type_of(document, response), digest, body.text.size(), std::nullopt, {}};
   return Document{std::move(descriptor), std::move(body.text)};
 }
 
-Status Repository::blob(const Descriptor& blob, Sink& to,
-                        const std::function<void(uint64_t)>& on_bytes, std::stop_token stop) {
-  const std::string path = "/v2/" + path_ + "/blobs/" + blob.digest.to_string();
+Status Repository::blob(const Descriptor& blob, Sink& to, const OnBytes& on_bytes,
+                        std::stop_token stop) {
   BlobBody body(blob.size, to, on_bytes);
-  const auto once = [&](Attempt& attempt) -> Status {
+  const auto once = [&](RegistrySession::Attempt& attempt) -> Status {
     if (body.received() == blob.size && blob.size > 0)
       return {};  // it broke off after the last byte
-    HttpRequest request;
+    RegistryCall call;
+    call.url = session_->at("blobs/" + blob.digest.to_string());
     if (body.received() > 0) {
-      request.headers.emplace_back("Range", "bytes=" + std::to_string(body.received()) + "-");
+      call.headers.emplace_back("Range", "bytes=" + std::to_string(body.received()) + "-");
     }
-    KILN_TRY_ASSIGN(const HttpResponse response, get(path, std::move(request), body, stop));
-    KILN_TRY(check(response, body, attempt));
+    KILN_TRY_ASSIGN(const RegistryReply reply, session_->send(call, body, stop));
+    KILN_TRY(session_->check(reply.response, body, attempt));
     if (body.received() == blob.size) return {};
     return fail(Code::kUnavailable, "blob " + blob.digest.to_string() + " ended after " +
                                         std::to_string(body.received()) + " of " +
                                         std::to_string(blob.size) + " bytes");
   };
-  return attempts(once, stop);
+  return session_->attempts(once, stop);
+}
+
+// What claims to be something else, or of another size, is not there.
+Result<bool> Repository::has(const std::string& rest, const Digest& digest,
+                             const std::optional<uint64_t>& bytes, const std::stop_token& stop) {
+  RegistryCall call;
+  call.method = "HEAD";
+  call.url = session_->at(rest);
+  call.headers.emplace_back("Accept", bytes ? "*/*" : accepted_manifests());
+  TextBody body(kMaxDocumentBytes, "answer");
+  HttpResponse response;
+  const auto once = [&](RegistrySession::Attempt& attempt) -> Status {
+    KILN_TRY_ASSIGN(RegistryReply reply, session_->send(call, body, stop));
+    response = std::move(reply.response);
+    if (response.status == 404) return {};
+    return session_->check(response, body, attempt);
+  };
+  KILN_TRY(session_->attempts(once, stop));
+  if (response.status == 404) return false;
+  const auto claimed = response.header("docker-content-digest");
+  if (claimed && *claimed != digest.to_string()) return false;
+  const auto length = response.header("content-length");
+  return !bytes || !length || *length == std::to_string(*bytes);
+}
+
+Result<bool> Repository::has_blob(const Descriptor& blob, std::stop_token stop) {
+  return has("blobs/" + blob.digest.to_string(), blob.digest, blob.size, stop);
+}
+
+Result<bool> Repository::has_manifest(const Digest& manifest, std::stop_token stop) {
+  return has("manifests/" + manifest.to_string(), manifest, std::nullopt, stop);
+}
+
+Result<std::vector<std::string>> Repository::tags(std::stop_token stop) {
+  std::vector<std::string> tags;
+  RegistryCall call;
+  call.url = session_->at("tags/list");
+  while (true) {
+    TextBody body(kTagListLimit, "list of tags");
+    HttpResponse response;
+    const auto once = [&](RegistrySession::Attempt& attempt) -> Status {
+      KILN_TRY_ASSIGN(RegistryReply reply, session_->send(call, body, stop));
+      response = std::move(reply.response);
+      return session_->check(response, body, attempt);
+    };
+    KILN_TRY(session_->attempts(once, stop));
+    KILN_TRY_ASSIGN(const Json json, Json::parse(body.text));
+    const std::vector<std::string> page = json["tags"].strings();
+    tags.insert(tags.end(), page.begin(), page.end());
+    const auto next = next_page(response);
+    if (!next) break;
+    if (page.empty() || tags.size() > kMaxTags) {
+      return fail(Code::kResourceExhausted, "the registry's list of tags does not end");
+    }
+    KILN_TRY_ASSIGN(call.url, call.url.resolve(*next));
+  }
+  std::ranges::sort(tags);
+  tags.erase(std::unique(tags.begin(), tags.end()), tags.end());
+  return tags;
 }
 
 }  // namespace kiln::oci

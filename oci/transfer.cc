@@ -1,28 +1,27 @@
 #include "oci/transfer.h"
 
 #include <algorithm>
-#include <atomic>
 #include <set>
-#include <thread>
 #include <vector>
 
 #include "base/strings.h"
 #include "oci/image.h"
+#include "oci/image_hosts.h"
+#include "oci/parallel.h"
 
 namespace kiln::oci {
 namespace {
 
-constexpr size_t kParallelBlobs = 3;  // as Docker: more gain little, and registries count them
-constexpr int kMaxNesting = 3;        // of an index in an index
+constexpr int kMaxNesting = 3;  // of an index in an index
 
 class Pull {
  public:
-  Pull(Repository& from, ContentStore& content, const Lease& lease, const OnTransfer& on_transfer,
+  Pull(ImageHosts& from, ContentStore& content, const Lease& lease, const PullEvents& events,
        PullExtent extent, std::stop_token stop)
       : from_(from),
         content_(content),
         lease_(lease),
-        on_transfer_(on_transfer),
+        events_(events),
         extent_(extent),
         stop_(std::move(stop)) {}
 
@@ -92,46 +91,28 @@ class Pull {
         blobs.push_back(layer);
       }
     }
-    return fetch_all(blobs);
-  }
-
-  // The first failure by position is reported, whichever thread met one first.
-  Status fetch_all(const std::vector<Descriptor>& blobs) {
-    std::vector<Status> results(blobs.size());
-    std::atomic<size_t> next = 0;
-    std::atomic<bool> failed = false;
-    const auto work = [&] {
-      for (size_t i = next++; i < blobs.size() && !failed; i = next++) {
-        results[i] = fetch(blobs[i]);
-        if (!results[i]) failed = true;
-      }
-    };
-    {
-      std::vector<std::jthread> helpers;
-      for (size_t i = 1; i < std::min(kParallelBlobs, blobs.size()); ++i)
-        helpers.emplace_back(work);
-      work();
-    }
-    for (Status& result : results) KILN_TRY(std::move(result));
-    return {};
+    return for_each_blob(blobs.size(), [&](size_t i) { return fetch(blobs[i]); });
   }
 
   Status fetch(const Descriptor& blob) {
     KILN_TRY_ASSIGN(const bool here, content_.touch(blob.digest, lease_));
-    if (here) return {};
-    KILN_TRY_ASSIGN(const auto writer, content_.writer(lease_));
+    if (here) return done(blob, Arrival::kHere);
     const auto on_bytes = [&](uint64_t done) {
-      if (on_transfer_) on_transfer_(blob, done);
+      if (events_.on_transfer) events_.on_transfer(blob, done);
     };
-    KILN_TRY(from_.blob(blob, *writer, on_bytes, stop_));
-    KILN_TRY(writer->commit(blob.digest));
+    KILN_TRY(from_.fetch(blob, content_, lease_, on_bytes, stop_));
+    return done(blob, Arrival::kFetched);
+  }
+
+  Status done(const Descriptor& blob, Arrival how) const {
+    if (events_.on_done) events_.on_done(blob, how);
     return {};
   }
 
-  Repository& from_;
+  ImageHosts& from_;
   ContentStore& content_;
   const Lease& lease_;
-  const OnTransfer& on_transfer_;
+  const PullEvents& events_;
   const PullExtent extent_;
   std::stop_token stop_;
 };
@@ -140,15 +121,13 @@ class Pull {
 
 Result<Descriptor> pull_image(const RegistryAccess& access, ContentStore& content,
                               const Lease& lease, const Reference& name, const Platform& platform,
-                              const OnTransfer& on_transfer, std::stop_token stop,
-                              PullExtent extent) {
+                              const PullEvents& events, std::stop_token stop, PullExtent extent) {
   const auto wrap = [&](const Error& error) {
     return tl::unexpected(error.wrap("pull \"" + name.familiar() + "\""));
   };
-  const auto repository = Repository::open(access, name, stop);
-  if (!repository) return wrap(repository.error());
-  auto pulled =
-      Pull(**repository, content, lease, on_transfer, extent, std::move(stop)).run(name, platform);
+  const auto hosts = ImageHosts::open(access, name, stop);
+  if (!hosts) return wrap(hosts.error());
+  auto pulled = Pull(**hosts, content, lease, events, extent, std::move(stop)).run(name, platform);
   if (!pulled) return wrap(pulled.error());
   return pulled;
 }

@@ -14,6 +14,13 @@ namespace kiln::oci {
 /// end.
 using OnTransfer = std::function<void(const Descriptor& blob, uint64_t done_bytes)>;
 
+enum class Arrival : uint8_t { kHere, kFetched };
+
+struct PullEvents {
+  OnTransfer on_transfer = {};
+  std::function<void(const Descriptor& blob, Arrival how)> on_done = {};  // from several threads
+};
+
 enum class PullExtent : uint8_t {
   kImage,   // all of it
   kConfig,  // the documents alone: what an image is, without its files
@@ -27,7 +34,7 @@ enum class PullExtent : uint8_t {
 /// three blobs at a time.
 Result<Descriptor> pull_image(const RegistryAccess& access, ContentStore& content,
                               const Lease& lease, const Reference& name, const Platform& platform,
-                              const OnTransfer& on_transfer, std::stop_token stop,
+                              const PullEvents& events, std::stop_token stop,
                               PullExtent extent = PullExtent::kImage);
 
 }  // namespace kiln::oci

@@ -58,12 +58,13 @@ class ImageOperation : public Operation {
         platform_(vertex.platform.value_or(environment.platform)) {}
 
   Result<CacheMap> cache_map(JobContext& job) override {
-    KILN_TRY(resolve(job));
+    // What it is keeps its layers away until a step reads them.
+    KILN_TRY_ASSIGN(const ResolvedImage image, resolve(ImageExtent::kConfigOnly, job));
     CacheMap map;
     map.op.add("kind", "image");
     map.op.add("platform", platform_.to_string());
     // The chain and not the manifest: two names for the same layers are the same base.
-    map.op.add("chain", image_->layers.empty() ? "" : chain_id(image_->layers).to_string());
+    map.op.add("chain", image.layers.empty() ? "" : chain_id(image.layers).to_string());
     return map;
   }
 
@@ -73,9 +74,9 @@ class ImageOperation : public Operation {
 
   Result<std::vector<RefPtr>> execute(std::span<const RefPtr> /*inputs*/,
                                       JobContext& job) override {
-    KILN_TRY(resolve(job));
+    KILN_TRY_ASSIGN(const ResolvedImage image, resolve(ImageExtent::kWhole, job));
     std::optional<SnapshotId> top;
-    for (const oci::LayerBlob& layer : image_->layers) {
+    for (const oci::LayerBlob& layer : image.layers) {
       KILN_TRY_ASSIGN(top, environment_.snapshotter->add_layer(top, layer, *environment_.lease));
     }
     return std::vector<RefPtr>{make_snapshot_ref(*environment_.snapshotter, top,
@@ -83,8 +84,7 @@ class ImageOperation : public Operation {
   }
 
  private:
-  Status resolve(JobContext& job) {
-    if (image_) return {};
+  Result<ResolvedImage> resolve(ImageExtent extent, JobContext& job) {
     std::map<std::string, std::string> attrs = op_.attrs;
     // A vertex may only name stores that were given: a path in it would reach any file here.
     constexpr std::string_view kLayout = "oci-layout://";
@@ -92,15 +92,19 @@ class ImageOperation : public Operation {
       const std::string name = op_.identifier.substr(kLayout.size());
       attrs["oci.store"] = name.substr(0, name.find_first_of("@:"));
     }
-    KILN_TRY_ASSIGN(image_,
-                    resolve_image(environment_.images, op_.identifier, attrs, platform_, job));
-    return {};
+    std::string identifier = op_.identifier;
+    // What cache_map() saw is what is used, whatever the name means by then.
+    const bool open = identifier.find('@') == std::string::npos;
+    if (seen_ && open && !identifier.starts_with(kLayout)) identifier += "@" + seen_->to_string();
+    auto image = resolve_image(environment_.images, identifier, attrs, platform_, extent, job);
+    if (image) seen_ = image->root.digest;
+    return image;
   }
 
   const OpsEnvironment& environment_;
   const llb::SourceOp op_;
   const Platform platform_;
-  std::optional<ResolvedImage> image_;
+  std::optional<Digest> seen_;  // the image's, once it was resolved
 };
 
 class LocalOperation : public Operation {

@@ -29,8 +29,9 @@ Result<oci::Descriptor> describe_blob(oci::ContentStore& content, const Digest& 
 
 class ImageResolver {
  public:
-  ImageResolver(const ImageSources& sources, const Platform& platform, JobContext& job)
-      : sources_(sources), platform_(platform), job_(job) {}
+  ImageResolver(const ImageSources& sources, const Platform& platform, ImageExtent extent,
+                JobContext& job)
+      : sources_(sources), platform_(platform), extent_(extent), job_(job) {}
 
   Result<ResolvedImage> from_registry(const oci::Reference& name, ResolveMode mode,
                                       const std::string& checksum) {
@@ -42,7 +43,7 @@ class ImageResolver {
       if (!incomplete || mode == ResolveMode::kPreferLocal || !sources_.pull) return image;
     }
     if (mode == ResolveMode::kPreferLocal || !sources_.pull) return not_local(name);
-    KILN_TRY_ASSIGN(const oci::Descriptor pulled, sources_.pull(name, platform_, job_));
+    KILN_TRY_ASSIGN(const oci::Descriptor pulled, sources_.pull(name, platform_, extent_, job_));
     return assemble(pulled, checksum);
   }
 
@@ -142,7 +143,7 @@ class ImageResolver {
     image.platform = facts.platform;
     image.platform_matches =
         facts.platform.os == platform_.os && facts.platform.architecture == platform_.architecture;
-    if (sources_.extent == ImageExtent::kWhole) KILN_TRY(add_layers(manifest, facts, image));
+    KILN_TRY(add_layers(manifest, facts, image));
     return image;
   }
 
@@ -158,7 +159,7 @@ class ImageResolver {
         return fail(Code::kInvalidArgument,
                     "a layer has the unknown type " + quote(layer.media_type));
       KILN_TRY_ASSIGN(const bool present, sources_.content->touch(layer.digest, *sources_.lease));
-      if (!present)
+      if (!present && extent_ == ImageExtent::kWhole)
         return fail(Code::kNotFound, "the image's layer " + layer.digest.to_string() +
                                          " is not in the content store");
       image.layers.push_back({layer, facts.diff_ids[i]});
@@ -168,6 +169,7 @@ class ImageResolver {
 
   const ImageSources& sources_;
   const Platform& platform_;
+  const ImageExtent extent_;
   JobContext& job_;
 };
 
@@ -200,8 +202,8 @@ Result<ResolveMode> parse_resolve_mode(std::string_view text) {
 
 Result<ResolvedImage> resolve_image(const ImageSources& sources, std::string_view identifier,
                                     const std::map<std::string, std::string>& attrs,
-                                    const Platform& platform, JobContext& job) {
-  ImageResolver resolver(sources, platform, job);
+                                    const Platform& platform, ImageExtent extent, JobContext& job) {
+  ImageResolver resolver(sources, platform, extent, job);
   if (identifier.starts_with(kOciLayout)) {
     auto image = resolve_layout(resolver, sources, identifier.substr(kOciLayout.size()), attrs);
     if (!image) return tl::unexpected(image.error().wrap("load " + quote(identifier)));

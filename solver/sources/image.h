@@ -25,23 +25,22 @@ enum class ResolveMode : uint8_t {
 };
 Result<ResolveMode> parse_resolve_mode(std::string_view text);  // "", "default", "pull", "local"
 
-/// Fetches an image for a platform into the content store (all blobs, under the engine's lease) and
-/// returns the descriptor that the name has in the registry (an index or a manifest).
-using PullImage = std::function<Result<oci::Descriptor>(const oci::Reference& name,
-                                                        const Platform& platform, JobContext& job)>;
-
 enum class ImageExtent : uint8_t {
   kWhole,       // with its layers
   kConfigOnly,  // for who only asks what an image is: its layers need not be here
 };
+
+/// Fetches an image for a platform into the content store (under the engine's lease) and returns
+/// the descriptor that the name has in the registry (an index or a manifest).
+using PullImage = std::function<Result<oci::Descriptor>(
+    const oci::Reference& name, const Platform& platform, ImageExtent extent, JobContext& job)>;
 
 /// Borrowed; must outlive the operations.
 struct ImageSources {
   oci::ContentStore* content = nullptr;
   const oci::Lease* lease = nullptr;
   oci::ImageStore* images = nullptr;
-  PullImage pull;  // empty: there is no registry client; fetches what `extent` says
-  ImageExtent extent = ImageExtent::kWhole;
+  PullImage pull;  // empty: there is no registry client
   std::map<std::string, std::string>
       layouts;  // store name (oci-layout://NAME…) -> directory or tar
 };
@@ -52,7 +51,7 @@ struct ResolvedImage {
   oci::Descriptor manifest;  // the platform's
   std::string config_json;
   Platform platform;                   // as the config has it
-  std::vector<oci::LayerBlob> layers;  // kWhole
+  std::vector<oci::LayerBlob> layers;  // with kConfigOnly they need not be in the store
   bool platform_matches = true;        // false: a single-platform image of another one
 };
 
@@ -61,7 +60,7 @@ struct ResolvedImage {
 /// reference, bad layers; kDataLoss: the image lacks blobs or its config does not fit. Blocks.
 Result<ResolvedImage> resolve_image(const ImageSources& sources, std::string_view identifier,
                                     const std::map<std::string, std::string>& attrs,
-                                    const Platform& platform, JobContext& job);
+                                    const Platform& platform, ImageExtent extent, JobContext& job);
 
 /// image-spec config.md, "Layer ChainID". KILN_CHECKs that there is a layer.
 Digest chain_id(const std::vector<oci::LayerBlob>& layers);

@@ -45,7 +45,7 @@ const std::vector<Library> kLibraries = {
     {"boost/",
      {"cache/server/transport.h", "cache/server/transport.cc", "cache/server/http_connection.cc",
       "cache/server/http_server.cc"}},
-    {"toml++/", {"cache/server/config.cc"}},
+    {"toml++/", {"cache/server/config.cc", "oci/registry_config.cc"}},
     {"crypt.h", {"cache/server/authenticator.cc"}},
     {"gtest/", {"tests"}},
     {"gmock/", {"tests"}},

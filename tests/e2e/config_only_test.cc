@@ -35,7 +35,7 @@ class ConfigOnlyTest : public RemoteTest {
     asking_ = context("asking", {{"Dockerfile", "FROM " + app_ + "\nRUN echo $APP\n"}});
   }
   static std::string blob(const std::string& layout, const std::string& digest) {
-    return read_file(layout + "/blobs/sha256/" + digest.substr(7), 1 << 20).value();
+    return read_file(layout + "/blobs/sha256/" + digest.substr(7), 8 << 20).value();
   }
   std::string app_, asking_, layer_;
 };
@@ -56,6 +56,42 @@ TEST_F(ConfigOnlyTest, WhatHasNoLayersHereIsNoImage) {
   ASSERT_EQ(kiln_at(other, {"build", "--check", asking_}).exit_code, 0);
   EXPECT_THAT(kiln_at(other, {"images"}).out, Not(HasSubstr("app")));
   expect_failure(kiln_at(other, {"build", asking_}), "404");
+  EXPECT_EQ(web_->count("GET", "/v2/app/blobs/" + layer_), 1U);
+}
+
+TEST_F(ConfigOnlyTest, ABuildWhoseStepsAreCachedFetchesNoLayer) {
+  const std::string other = path("other");  // the layers are not here from the start
+  (void)serve("/v2/app/blobs/" + layer_, blob(path("layout"), layer_));
+  const Output first = kiln_at(other, {"build", "-t", "built", asking_});
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(web_->count("GET", "/v2/app/blobs/" + layer_), 1U);
+  EXPECT_THAT(kiln_at(other, {"images"}).out, HasSubstr(app_)) << "its name came with its layers";
+
+  // What is here is not asked about.
+  const size_t before = web_->requests().size();
+  EXPECT_EQ(kiln_at(other, {"build", asking_}).exit_code, 0);
+  EXPECT_EQ(web_->requests().size(), before);
+
+  // The name moves to an image of the same files, in a layer that is not here, and nowhere else.
+  const std::string& manifest = served_["/v2/app/manifests/latest"].body;
+  Json document = Json::parse(manifest).value();
+  Json& layer = document.member("layers").make_array().at(0);
+  ASSERT_THAT(layer["mediaType"].as_string(), HasSubstr("+gzip")) << manifest;
+  const std::string file = path("layout") + "/blobs/sha256/" + layer_.substr(7);
+  const std::string plain = command({"gzip", "-dc", file}).out;
+  layer.set("mediaType", "application/vnd.oci.image.layer.v1.tar");
+  layer.set("digest", Digest::of(plain).to_string());
+  layer.set("size", uint64_t{plain.size()});
+  const std::string moved = document.dump();
+  for (const std::string& name : {std::string("latest"), Digest::of(moved).to_string()}) {
+    (void)serve("/v2/app/manifests/" + name, moved);
+    served_["/v2/app/manifests/" + name].headers = {
+        {"Content-Type", document["mediaType"].as_string()}};
+  }
+  const Output again = kiln_at(other, {"build", "--progress=plain", "--pull", asking_});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("CACHED"));
+  EXPECT_EQ(web_->count("GET", "/v2/app/blobs/" + Digest::of(plain).to_string()), 0U);
   EXPECT_EQ(web_->count("GET", "/v2/app/blobs/" + layer_), 1U);
 }
 

@@ -147,6 +147,8 @@ std::optional<RunningProcess> RunningProcess::start(const std::vector<std::strin
   auto pipe = Pipe::create();
   EXPECT_TRUE(pipe);
   if (!pipe) return std::nullopt;
+  constexpr int kPipeBytes = 1 << 20;
+  EXPECT_GE(::fcntl(pipe->write_end.get(), F_SETPIPE_SZ, kPipeBytes), kPipeBytes);
   ProcessSpec spec;
   spec.argv = argv;
   spec.env = environment;

@@ -58,8 +58,9 @@ class RunningProcess {
                                              const std::vector<std::string>& environment);
   /// Reads until `text` has been printed; false: the output ended, or a minute went by.
   bool saw(const std::string& text);
+  const std::string& text() const { return text_; }  // what was read so far
   void signal(int number);
-  /// Does not wait. What it prints must fit into a pipe as long as nobody reads.
+  /// Does not wait. What it prints must fit into a pipe (1 MiB) as long as nobody reads.
   bool is_running();
   /// Reads to the end and reaps. Exit code as a shell gives it; out and err are one text, in `err`.
   Output wait();

@@ -20,39 +20,6 @@ TEST(Base64Test, KnownAnswersBothWays) {
   EXPECT_EQ(decode_base64("Zm9v!"), std::nullopt);
 }
 
-TEST(CredentialStoreTest, ReadsAuthsAsDockerWritesThem) {
-  const auto store = CredentialStore::parse(R"({"auths": {
-    "https://index.docker.io/v1/": {"auth": "dXNlcjpwYTpzcw=="},
-    "localhost:5000": {"username": "u", "password": "p"},
-    "https://Registry.example/v2/": {"identitytoken": "refresh"},
-    "empty.example": {}
-  }})")
-                         .value();
-  EXPECT_EQ(store.find("docker.io")->username, "user");
-  EXPECT_EQ(store.find("docker.io")->password, "pa:ss");
-  EXPECT_EQ(store.find("localhost:5000")->password, "p");
-  EXPECT_EQ(store.find("registry.example")->identity_token, "refresh");
-  EXPECT_FALSE(store.find("empty.example"));
-  EXPECT_FALSE(store.find("localhost"));
-  EXPECT_FALSE(store.find("localhost:5001"));
-}
-
-TEST(CredentialStoreTest, SaysWhereAHelperKeepsThem) {
-  const auto one = CredentialStore::parse(R"({"credHelpers": {"gcr.io": "gcloud"}})").value();
-  EXPECT_TRUE(one.kept_elsewhere("gcr.io"));
-  EXPECT_FALSE(one.kept_elsewhere("docker.io"));
-  EXPECT_TRUE(CredentialStore::parse(R"({"credsStore": "pass"})").value().kept_elsewhere("x"));
-  EXPECT_FALSE(CredentialStore::parse("").value().kept_elsewhere("x"));
-}
-
-TEST(CredentialStoreTest, DamagedFilesAreErrorsWithoutTheSecret) {
-  EXPECT_FALSE(CredentialStore::parse("{"));
-  const auto damaged = CredentialStore::parse(R"({"auths": {"r": {"auth": "c2VjcmV0"}}})");
-  ASSERT_FALSE(damaged);
-  EXPECT_THAT(damaged.error().message(), testing::Not(testing::HasSubstr("c2VjcmV0")));
-  EXPECT_THAT(damaged.error().message(), testing::Not(testing::HasSubstr("secret")));
-}
-
 TEST(ChallengeTest, OneOrSeveralWithQuotedCommas) {
   const auto parsed = parse_challenges(
       R"(Bearer realm="https://auth/token",service="reg, \"x\"",scope="repository:a:pull,push", Basic realm=plain)");

@@ -10,84 +10,20 @@
 
 #include "oci/image.h"
 #include "oci/image_store.h"
+#include "registry_fixture.h"
 #include "store_fixture.h"
-#include "tests/fakes/http_server.h"
 
 namespace kiln::oci {
 namespace {
 
 using testing::HasSubstr;
 
-// A registry that holds one repository, "app", and that tests bend by a hook.
-class FakeRegistry {
- public:
-  using Hook = std::function<std::optional<fake::Response>(const fake::Request&)>;
-
-  FakeRegistry() : server_(start()) {}
-
-  Descriptor add(std::string_view type, const std::string& bytes) {
-    const Digest digest = Digest::of(bytes);
-    blobs_[digest.to_string()] = {std::string(type), bytes};
-    return Descriptor{std::string(type), digest, bytes.size(), std::nullopt, {}};
-  }
-  void tag(const std::string& tag, const Descriptor& image) {
-    blobs_[tag] = blobs_[image.digest.to_string()];
-  }
-  Descriptor add_image(const std::string& text) {
-    const std::string config = R"({"os":"linux","about":")" + text + "\"}";
-    Manifest manifest{std::string(media_type::kManifest), add(media_type::kConfig, config), {}, {}};
-    manifest.layers = {add(media_type::kLayerGzip, text + " layer one"),
-                       add(media_type::kLayerTar, text + std::string(300'000, 'x'))};
-    return add(manifest.media_type, to_json_text(manifest));
-  }
-
-  Hook hook;
-  const fake::HttpServer& server() const { return *server_; }
-  std::string host() const { return server_->host(); }
-  size_t asked(std::string_view what) const {
-    size_t count = 0;
-    for (const auto& request : server_->requests()) {
-      count += request.path.find(what) != std::string::npos ? 1 : 0;
-    }
-    return count;
-  }
-
- private:
-  struct Blob {
-    std::string type, bytes;
-  };
-  std::unique_ptr<fake::HttpServer> start() {
-    return fake::HttpServer::start([this](const fake::Request& request) { return answer(request); })
-        .value();
-  }
-  fake::Response answer(const fake::Request& request) {
-    if (hook) {
-      if (auto response = hook(request)) return *std::move(response);
-    }
-    if (request.path == "/v2/") return {};
-    const std::string name = request.path.substr(request.path.rfind('/') + 1);
-    const auto found = blobs_.find(name);
-    if (!request.path.starts_with("/v2/app/") || found == blobs_.end()) {
-      return {.status = 404, .body = R"({"errors":[{"code":"X","message":"not known here"}]})"};
-    }
-    const auto range = request.header("range");
-    if (!range)
-      return {.headers = {{"Content-Type", found->second.type}}, .body = found->second.bytes};
-    const size_t from = std::stoul(range->substr(6));
-    return {.status = 206,
-            .headers = {{"Content-Range", "bytes " + std::to_string(from) + "-x/y"}},
-            .body = found->second.bytes.substr(from)};
-  }
-  std::map<std::string, Blob> blobs_;  // by digest and tag
-  std::unique_ptr<fake::HttpServer> server_;
-};
-
 class TransferTest : public testing::Test {
  protected:
   Result<Descriptor> pull(const std::string& name = "/app:latest") {
-    RegistryAccess access{http_.get(), &credentials_, std::chrono::milliseconds(1)};
+    RegistryAccess access{http_.get(), &credentials_, nullptr, std::chrono::milliseconds(1)};
     return pull_image(access, *f_.content, *f_.lease,
-                      Reference::parse(registry_.host() + name).value(), platform_, on_transfer_,
+                      Reference::parse(registry_.host() + name).value(), platform_, {on_transfer_},
                       {});
   }
   void log_in(const std::string& entry) {
@@ -105,7 +41,7 @@ class TransferTest : public testing::Test {
   }
 
   StoreFixture f_;
-  FakeRegistry registry_;
+  ImageRegistry registry_;
   CredentialStore credentials_;
   Platform platform_{"linux", "amd64", ""};
   OnTransfer on_transfer_;
@@ -142,7 +78,7 @@ TEST_F(TransferTest, TakesThePlatformFromAnIndexAndLeavesTheOthers) {
   Descriptor attestation = other;
   attestation.platform = Platform{"unknown", "unknown", ""};
   index.manifests = {attestation, other, mine};
-  const Descriptor root = registry_.add(index.media_type, to_json_text(index));
+  const Descriptor root = registry_.add_document(index.media_type, to_json_text(index));
   registry_.tag("latest", root);
   EXPECT_EQ(pull().value(), root);
   EXPECT_TRUE(f_.content->size(mine.digest).value());
@@ -187,7 +123,8 @@ TEST_F(TransferTest, ABodyLongerThanItsDescriptorIsCutOff) {
 }
 
 TEST_F(TransferTest, AnOversizedManifestIsRefused) {
-  registry_.tag("latest", registry_.add(media_type::kManifest, std::string((4U << 20U) + 1, ' ')));
+  registry_.tag("latest",
+                registry_.add_document(media_type::kManifest, std::string((4U << 20U) + 1, ' ')));
   EXPECT_EQ(pull().error().code(), Code::kResourceExhausted);
 }
 
@@ -211,7 +148,7 @@ TEST_F(TransferTest, ABrokenDownloadResumesWhereItStopped) {
       return std::nullopt;
     return fake::Response{.body = bytes, .fault = fake::Fault::kClose, .fault_after = 200'000};
   };
-  const RegistryAccess access{http_.get(), nullptr, std::chrono::milliseconds(1)};
+  const RegistryAccess access{http_.get(), nullptr, nullptr, std::chrono::milliseconds(1)};
   const Reference name = Reference::parse(registry_.host() + "/app").value();
   auto repository = Repository::open(access, name, {}).value();
   StringSink sink;
@@ -229,7 +166,7 @@ TEST_F(TransferTest, AServerWithoutRangesIsReadFromTheStartAgain) {
     if (++count > 1) return fake::Response{.body = bytes};
     return fake::Response{.body = bytes, .fault = fake::Fault::kClose, .fault_after = 200'000};
   };
-  const RegistryAccess access{http_.get(), nullptr, std::chrono::milliseconds(1)};
+  const RegistryAccess access{http_.get(), nullptr, nullptr, std::chrono::milliseconds(1)};
   auto repository =
       Repository::open(access, Reference::parse(registry_.host() + "/app").value(), {}).value();
   StringSink sink;
@@ -264,7 +201,7 @@ TEST_F(TransferTest, BasicCredentialsAnswerABasicChallenge) {
   };
   const auto anonymous = pull();
   EXPECT_EQ(anonymous.error().code(), Code::kUnauthenticated);
-  EXPECT_THAT(anonymous.error().advice(), HasSubstr("docker login"));
+  EXPECT_THAT(anonymous.error().advice(), HasSubstr("kiln login"));
   log_in(R"({"username":"u","password":"p"})");
   EXPECT_TRUE(pull()) << pull().error().to_string();
 }
@@ -311,7 +248,7 @@ TEST_F(TransferTest, ARedirectElsewhereTakesNoCredentialsAlong) {
   const Descriptor image = registry_.add_image("a");
   registry_.tag("latest", image);
   log_in(R"({"username":"u","password":"p"})");
-  FakeRegistry storage;
+  ImageRegistry storage;
   (void)storage.add_image("a");
   registry_.hook = [&](const fake::Request& request) -> std::optional<fake::Response> {
     if (!request.header("authorization")) {
@@ -330,7 +267,7 @@ TEST_F(TransferTest, ARedirectElsewhereTakesNoCredentialsAlong) {
 TEST_F(TransferTest, AChallengeFromElsewhereIsNotAnswered) {
   registry_.tag("latest", registry_.add_image("a"));
   log_in(R"({"username":"u","password":"p"})");
-  FakeRegistry evil;
+  ImageRegistry evil;
   evil.hook = [&](const fake::Request& request) -> std::optional<fake::Response> {
     EXPECT_FALSE(request.header("authorization"));
     return fake::Response{.status = 401, .headers = {{"WWW-Authenticate", "Basic"}}};
@@ -351,13 +288,14 @@ TEST_F(TransferTest, EndlessRedirectsEnd) {
 }
 
 TEST_F(TransferTest, AnArtifactIsNotAnImage) {
-  registry_.tag("latest", registry_.add("application/vnd.example+json",
-                                        R"({"mediaType":"application/vnd.example+json"})"));
+  registry_.tag("latest",
+                registry_.add_document("application/vnd.example+json",
+                                       R"({"mediaType":"application/vnd.example+json"})"));
   EXPECT_EQ(pull().error().code(), Code::kUnimplemented);
 }
 
 TEST_F(TransferTest, NobodyThereIsUnavailable) {
-  const RegistryAccess access{http_.get(), nullptr, std::chrono::milliseconds(1)};
+  const RegistryAccess access{http_.get(), nullptr, nullptr, std::chrono::milliseconds(1)};
   const auto pulled = pull_image(access, *f_.content, *f_.lease,
                                  Reference::parse("127.0.0.1:1/app").value(), platform_, {}, {});
   EXPECT_EQ(pulled.error().code(), Code::kUnavailable);
@@ -372,7 +310,7 @@ TEST_F(TransferTest, AStopEndsWaitingAtOnce) {
     stop.request_stop();
     return fake::Response{.status = 503, .headers = {{"Retry-After", "60"}}};
   };
-  const RegistryAccess access{http_.get(), nullptr, std::chrono::seconds(60)};
+  const RegistryAccess access{http_.get(), nullptr, nullptr, std::chrono::seconds(60)};
   const auto pulled = pull_image(access, *f_.content, *f_.lease,
                                  Reference::parse(registry_.host() + "/app").value(), platform_, {},
                                  stop.get_token());

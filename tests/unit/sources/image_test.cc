@@ -93,7 +93,8 @@ TEST_F(ImageSourceTest, AnImageIsFoundByItsDigest) {
 TEST_F(ImageSourceTest, AnImageThatIsNowhereIsPulled) {
   const oci::Descriptor what = image({layer("a", "1")});
   std::vector<std::string> asked;
-  environment_.images.pull = [&](const oci::Reference& name, const Platform&, JobContext&) {
+  environment_.images.pull = [&](const oci::Reference& name, const Platform&, ImageExtent,
+                                 JobContext&) {
     asked.push_back(name.to_string());
     return Result<oci::Descriptor>(what);
   };
@@ -111,7 +112,7 @@ TEST_F(ImageSourceTest, WithoutARegistryAMissingImageIsAnErrorWithAHint) {
 TEST_F(ImageSourceTest, ResolveModesDecideWhoIsAsked) {
   tag("base", image({layer("a", "1")}));
   int pulls = 0;
-  environment_.images.pull = [&](const auto&, const auto&, JobContext&) {
+  environment_.images.pull = [&](const auto&, const auto&, ImageExtent, JobContext&) {
     ++pulls;
     return Result<oci::Descriptor>(image({layer("a", "2")}));
   };
@@ -170,16 +171,16 @@ TEST_F(ImageSourceTest, AConfigIsToldWithoutTheLayers) {
   oci::LayerBlob absent = layer("a", "1");
   absent.descriptor.digest = Digest::of("never stored");
   tag("base:1", image({absent}));
-  ImageSources sources = environment_.images;
   JobContext job{{}, progress_, Digest::of("vertex"), OutputUse::kInput};
-  const auto resolve = [&] {
-    return resolve_image(sources, "docker-image://docker.io/library/base:1", {},
-                         Platform{"linux", "amd64", ""}, job);
+  const auto resolve = [&](ImageExtent extent) {
+    return resolve_image(environment_.images, "docker-image://docker.io/library/base:1", {},
+                         Platform{"linux", "amd64", ""}, extent, job);
   };
-  EXPECT_EQ(resolve().error().code(), Code::kNotFound);
-  sources.extent = ImageExtent::kConfigOnly;
-  ASSERT_TRUE(resolve());
-  EXPECT_NE(resolve()->config_json.find("rootfs"), std::string::npos);
+  EXPECT_EQ(resolve(ImageExtent::kWhole).error().code(), Code::kNotFound);
+  const auto image = resolve(ImageExtent::kConfigOnly);
+  ASSERT_TRUE(image);
+  EXPECT_NE(image->config_json.find("rootfs"), std::string::npos);
+  EXPECT_EQ(chain_id(image->layers), absent.diff_id);
 }
 
 }  // namespace

@@ -1,0 +1,146 @@
+#include "oci/credentials.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "oci/base64.h"
+#include "oci/credential_helper.h"
+
+namespace kiln::oci {
+namespace {
+
+constexpr std::string_view kHubKey = "https://index.docker.io/v1/";
+
+Result<Credentials> credentials_of(const std::string& domain, const Json& entry) {
+  Credentials credentials{entry["username"].as_string(), entry["password"].as_string(),
+                          entry["identitytoken"].as_string()};
+  const std::string& packed = entry["auth"].as_string();
+  if (packed.empty()) return credentials;
+  const auto plain = decode_base64(packed);
+  const size_t colon = plain ? plain->find(':') : std::string::npos;
+  if (colon == std::string::npos) {
+    return fail(Code::kInvalidArgument, "the credentials for " + quote(domain) + " are damaged");
+  }
+  credentials.username = plain->substr(0, colon);
+  credentials.password = plain->substr(colon + 1);
+  // Docker pads with NUL.
+  credentials.password.erase(
+      std::min(credentials.password.find('\0'), credentials.password.size()));
+  return credentials;
+}
+
+}  // namespace
+
+std::string credential_domain(std::string_view server) {
+  if (const size_t scheme = server.find("://"); scheme != std::string_view::npos) {
+    server.remove_prefix(scheme + 3);
+  }
+  std::string domain = to_lower(server.substr(0, server.find('/')));
+  const bool hub = domain == "index.docker.io" || domain == "registry-1.docker.io";
+  return hub ? "docker.io" : domain;
+}
+
+std::string credential_key(const std::string& domain) {
+  return domain == "docker.io" ? std::string(kHubKey) : domain;
+}
+
+Result<CredentialStore> CredentialStore::parse(std::string_view config_json,
+                                               const HelperPlace* helpers) {
+  CredentialStore store;
+  if (helpers != nullptr) store.helpers_ = std::make_shared<const HelperPlace>(*helpers);
+  if (trim(config_json).empty()) return store;
+  const auto json = Json::parse(config_json);
+  if (!json) return tl::unexpected(json.error().wrap("Docker's config.json"));
+  for (const auto& [key, entry] : (*json)["auths"].members()) {
+    KILN_TRY_ASSIGN(Credentials credentials, credentials_of(key, entry));
+    const bool empty = credentials.username.empty() && credentials.identity_token.empty();
+    if (!empty) store.by_domain_.emplace(credential_domain(key), std::move(credentials));
+  }
+  for (const auto& [key, helper] : (*json)["credHelpers"].members()) {
+    store.helper_of_domain_.emplace(credential_domain(key), helper.as_string());
+  }
+  store.helper_for_all_ = (*json)["credsStore"].as_string();
+  return store;
+}
+
+Result<std::optional<Credentials>> CredentialStore::find(const std::string& server,
+                                                         std::stop_token stop) const {
+  const std::string domain = credential_domain(server);
+  std::optional<Credentials> in_file;
+  if (const auto found = by_domain_.find(domain); found != by_domain_.end()) {
+    in_file = found->second;
+  }
+  const auto own = helper_of_domain_.find(domain);
+  const std::string& name = own != helper_of_domain_.end() ? own->second : helper_for_all_;
+  if (name.empty() || !helpers_) return in_file;
+  {
+    auto answers = answers_->lock();
+    if (const auto known = answers->find(domain); known != answers->end()) return known->second;
+  }
+  KILN_TRY_ASSIGN(const CredentialHelper helper, CredentialHelper::named(*helpers_, name));
+  KILN_TRY_ASSIGN(std::optional<Credentials> kept, helper.get(credential_key(domain), stop));
+  if (!kept) kept = in_file;
+  (*answers_->lock())[domain] = kept;
+  return kept;
+}
+
+Result<CredentialFile> CredentialFile::parse(std::string_view config_json) {
+  if (trim(config_json).empty()) return CredentialFile(Json::object());
+  auto json = Json::parse(config_json);
+  if (!json) return tl::unexpected(json.error());
+  if (!json->is_object()) return fail(Code::kInvalidArgument, "it is not a JSON object");
+  const Json& auths = (*json)["auths"];
+  if (!auths.is_object() && !auths.is_null()) {
+    return fail(Code::kInvalidArgument, "its \"auths\" is not a JSON object");
+  }
+  return CredentialFile(*std::move(json));
+}
+
+std::string CredentialFile::helper(const std::string& domain) const {
+  for (const auto& [key, helper] : json_["credHelpers"].members()) {
+    if (credential_domain(key) == domain) return helper.as_string();
+  }
+  return json_["credsStore"].as_string();
+}
+
+bool CredentialFile::has(const std::string& domain) const {
+  return std::ranges::any_of(json_["auths"].members(), [&](const Json::Member& member) {
+    return credential_domain(member.first) == domain;
+  });
+}
+
+void CredentialFile::set(const std::string& domain, const Credentials& credentials) {
+  erase(domain);
+  Json entry = Json::object();
+  if (!credentials.username.empty()) {
+    // Whoever has an identity token needs the password no more.
+    const std::string& secret =
+        credentials.identity_token.empty() ? credentials.password : std::string();
+    entry.set("auth", encode_base64(credentials.username + ":" + secret));
+  }
+  if (!credentials.identity_token.empty()) {
+    entry.set("identitytoken", credentials.identity_token);
+  }
+  json_.member("auths").set(credential_key(domain), std::move(entry));
+}
+
+void CredentialFile::set_kept_by_helper(const std::string& domain) {
+  erase(domain);
+  json_.member("auths").set(credential_key(domain), Json::object());
+}
+
+void CredentialFile::erase(const std::string& domain) {
+  if (!json_["auths"].is_object()) return;
+  Json& auths = json_.member("auths");
+  std::vector<std::string> keys;
+  for (const auto& [key, entry] : auths.members()) {
+    if (credential_domain(key) == domain) keys.push_back(key);
+  }
+  for (const std::string& key : keys) auths.erase(key);
+}
+
+std::string CredentialFile::text() const {
+  return json_.dump_pretty() + "\n";
+}
+
+}  // namespace kiln::oci

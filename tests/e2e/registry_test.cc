@@ -1,0 +1,175 @@
+// Registries as others make and read them: Debian's docker-registry, and skopeo as the witness.
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "tests/e2e/fault_tools.h"
+
+namespace kiln::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// "geheim", by crypt(3).
+constexpr const char* kPasswords =
+    "u:$2b$04$abcdefghijklmnopqrstuuPWRtT5yx7FBi4dcf6ROhboeNunUrLQ.\n";
+
+class RegistryTest : public KilnTest {
+ protected:
+  void SetUp() override {
+    KilnTest::SetUp();
+    for (const char* tool : {"docker-registry", "skopeo", "openssl"}) {
+      if (IsSkipped()) return;
+      if (!find_program(tool, "/usr/bin:/usr/sbin")) GTEST_SKIP() << "needs " << tool;
+    }
+    ASSERT_TRUE(make_dirs(path("home")));
+    std::erase(environment_, "HOME=/root");
+    environment_.push_back("HOME=" + path("home"));
+    app_ = context("app", {{"Dockerfile", "FROM base\nCOPY a /a\nRUN echo hi > /b\nENV A=1\n"},
+                           {"a", "from a\n"}});
+  }
+
+  /// `more`: lines below "http:" and beside it.
+  void serve(const std::string& http = {}, const std::string& more = {}) {
+    ASSERT_TRUE(write_file(path("registry.yml"),
+                           "version: 0.1\nlog:\n  level: info\n  accesslog:\n    disabled: true\n"
+                           "storage:\n  delete:\n    enabled: true\n  filesystem:\n    "
+                           "rootdirectory: " +
+                               path("data") + "\nhttp:\n  addr: 127.0.0.1:0\n" + http + more));
+    registry_ =
+        RunningProcess::start({"docker-registry", "serve", path("registry.yml")}, environment_);
+    const std::string mark = "listening on 127.0.0.1:";
+    ASSERT_TRUE(registry_ && registry_->saw(mark) && registry_->saw("go.version"));
+    const std::string& said = registry_->text();
+    const size_t at = said.find(mark) + mark.size();
+    host_ = "127.0.0.1:" + said.substr(at, said.find_first_not_of("0123456789", at) - at);
+  }
+
+  Output expect_ok(const Output& output) {
+    EXPECT_EQ(output.exit_code, 0) << output.out << output.err;
+    return output;
+  }
+  Output skopeo(const std::vector<std::string>& args) {
+    std::vector<std::string> argv = {"skopeo", "--insecure-policy"};
+    argv.insert(argv.end(), args.begin(), args.end());
+    return expect_ok(command(argv));
+  }
+  Json inspect(const std::string& name) {
+    return Json::parse(skopeo({"inspect", "--tls-verify=false", "docker://" + name}).out)
+        .value_or(Json());
+  }
+
+  std::optional<RunningProcess> registry_;
+  std::string host_, app_;
+};
+
+TEST_F(RegistryTest, WhatIsPushedSkopeoReadsAndWhatSkopeoCopiesIsPulled) {
+  serve();
+  const std::string pushed = host_ + "/team/app:1";
+  (void)build(app_, {"--push", "-t", pushed, "--metadata-file", path("metadata")});
+  const Json metadata = Json::parse(read_file(path("metadata"), 1 << 20).value()).value();
+  EXPECT_EQ(inspect(pushed)["Digest"].as_string(), metadata["containerimage.digest"].as_string());
+  // Copying reads and verifies each blob.
+  skopeo({"copy", "-q", "--src-tls-verify=false", "docker://" + pushed, "dir:" + path("copy")});
+
+  // Another name on the same registry takes what is there.
+  const std::string other = host_ + "/other:2";
+  expect_ok(kiln({"tag", pushed, other}));
+  EXPECT_THAT(expect_ok(kiln({"push", other})).out, HasSubstr("Mounted from team/app\n"));
+  const std::string again = expect_ok(kiln({"push", other})).out;
+  EXPECT_EQ(count(again, "Layer already exists\n"), 3) << again;
+  EXPECT_THAT(again, HasSubstr("2: digest: " + inspect(other)["Digest"].as_string() + " size: "));
+  EXPECT_EQ(expect_ok(kiln({"push", "-q", "-a", host_ + "/other"})).out, other + "\n");
+
+  // And back, by way of skopeo.
+  const std::string back = host_ + "/back:3";
+  skopeo({"copy", "-q", "--dest-tls-verify=false", "dir:" + path("copy"), "docker://" + back});
+  const std::string root = path("elsewhere");
+  const Output pulled = expect_ok(kiln_at(root, {"pull", back}));
+  const std::string digest = inspect(back)["Digest"].as_string();
+  EXPECT_THAT(pulled.out, HasSubstr("3: Pulling from " + host_ + "/back\n"));
+  EXPECT_EQ(count(pulled.out, ": Pull complete\n"), 3);
+  EXPECT_THAT(pulled.out, HasSubstr("Digest: " + digest + "\nStatus: Downloaded newer image for " +
+                                    back + "\n" + back + "\n"));
+  EXPECT_THAT(expect_ok(kiln_at(root, {"pull", back})).out,
+              HasSubstr("Status: Image is up to date for " + back));
+  EXPECT_EQ(expect_ok(kiln_at(root, {"pull", "-q", "-a", host_ + "/other"})).out, other + "\n");
+  const std::string from = context("from", {{"Dockerfile", "FROM " + back + "\nRUN cat /a /b\n"}});
+  EXPECT_THAT(expect_ok(kiln_at(root, {"build", "--progress=plain", from})).err,
+              HasSubstr("from a"));
+}
+
+TEST_F(RegistryTest, OutputsPushByDigestAndSeveralPlatforms) {
+  serve();
+  const std::string c = context("any", {{"Dockerfile", "FROM scratch\nCOPY a /\n"}, {"a", "a"}});
+  (void)build(c, {"--iidfile", path("id"), "--metadata-file", path("metadata"), "-o",
+                  "type=image,name=" + host_ + "/d,push=true,push-by-digest=true,store=false"});
+  const Json metadata = Json::parse(read_file(path("metadata"), 1 << 20).value()).value();
+  const std::string digest = metadata["containerimage.digest"].as_string();
+  skopeo({"inspect", "--raw", "--tls-verify=false", "docker://" + host_ + "/d@" + digest});
+  EXPECT_NE(
+      command({"skopeo", "inspect", "--tls-verify=false", "docker://" + host_ + "/d"}).exit_code, 0)
+      << "there is no name";
+  EXPECT_THAT(kiln({"images"}).out, Not(HasSubstr(host_)));
+
+  const std::string multi = host_ + "/multi:1";
+  (void)build(c, {"--platform", "linux/amd64,linux/arm64", "-o", "type=registry,name=" + multi});
+  const Json index =
+      Json::parse(skopeo({"inspect", "--raw", "--tls-verify=false", "docker://" + multi}).out)
+          .value();
+  EXPECT_EQ(index["manifests"].elements().size(), 2U);
+  // Only one platform is pulled, and so only that can go on to another registry.
+  const std::string root = path("elsewhere");
+  expect_ok(kiln_at(root, {"pull", "--platform", "linux/arm64", multi}));
+  expect_ok(kiln_at(root, {"tag", multi, host_ + "/one:1"}));
+  const Output one = expect_ok(kiln_at(root, {"push", host_ + "/one:1"}));
+  EXPECT_THAT(one.err, HasSubstr("only the available single-platform image was pushed"));
+  EXPECT_EQ(inspect(host_ + "/one:1")["Architecture"].as_string(), "arm64");
+}
+
+TEST_F(RegistryTest, ALoginAndAPrivateCertificateOpenTheRegistry) {
+  expect_ok(
+      command({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+               "-nodes", "-days", "2", "-subj", "/CN=kiln", "-addext",
+               "subjectAltName=IP:127.0.0.1", "-keyout", path("key.pem"), "-out", path("ca.pem")}));
+  ASSERT_TRUE(write_file(path("htpasswd"), kPasswords));
+  serve("  tls:\n    certificate: " + path("ca.pem") + "\n    key: " + path("key.pem") + "\n",
+        "auth:\n  htpasswd:\n    realm: here\n    path: " + path("htpasswd") + "\n");
+  const std::string name = host_ + "/app:1";
+  (void)build(app_, {"-t", name});
+  environment_.push_back("KILN_CONFIG=" + path("registries.toml"));
+  const auto configure = [&](const std::string& text) {
+    ASSERT_TRUE(write_file(path("registries.toml"), "[registry.\"" + host_ + "\"]\n" + text));
+  };
+
+  configure("insecure = false\n");
+  EXPECT_THAT(kiln({"push", name}).err, HasSubstr("certificate"));
+  configure("ca = [\"ca.pem\"]\n");
+  EXPECT_THAT(kiln({"push", name}).err, HasSubstr("kiln login " + host_));
+  const std::vector<std::string> login = {"login", "-u", "u", "--password-stdin", host_};
+  EXPECT_NE(kiln(login, "falsch\n").exit_code, 0);
+  ASSERT_TRUE(make_dirs(path("home/.docker")));
+  const std::string config = path("home/.docker/config.json");
+  ASSERT_TRUE(write_file(config, R"({"psFormat":"x"})"));
+  EXPECT_EQ(expect_ok(kiln(login, "geheim\n")).out, "Login Succeeded\n");
+  EXPECT_EQ(expect_ok(kiln({"login", host_})).out, "Login Succeeded\n");
+  struct stat st {};
+  ASSERT_EQ(::stat(config.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777U, 0600U);
+  EXPECT_THAT(read_file(config, 1 << 16).value(), HasSubstr("\"psFormat\": \"x\""));
+  expect_ok(kiln({"push", name}));
+  expect_ok(kiln_at(path("elsewhere"), {"pull", name}));
+  skopeo({"inspect", "--tls-verify=false", "--creds", "u:geheim", "docker://" + name});
+
+  EXPECT_EQ(expect_ok(kiln({"logout", host_})).out,
+            "Removing login credentials for " + host_ + "\n");
+  EXPECT_EQ(expect_ok(kiln({"logout", host_})).out, "Not logged in to " + host_ + "\n");
+  EXPECT_THAT(kiln({"push", name}).err, HasSubstr("kiln login " + host_));
+  EXPECT_EQ(command({"grep", "-raqF", "geheim", root()}).exit_code, 1) << "kept nowhere";
+}
+
+}  // namespace
+}  // namespace kiln::e2e
