@@ -110,9 +110,8 @@ struct AstOptions {
   std::string file = "Dockerfile";
 };
 
-using Command =
-    std::variant<BuildOptions, ImagesOptions, ImportOptions, SaveOptions, LoadOptions, TagOptions,
-                 RmiOptions, PushOptions, PullOptions, LoginOptions, LogoutOptions, PruneOptions,
-                 ServeOptions, DumpLlbOptions, AstOptions>;
+using Command = std::variant<BuildOptions, ImagesOptions, ImportOptions, SaveOptions, LoadOptions,
+                             TagOptions, RmiOptions, PushOptions, PullOptions, LoginOptions,
+                             LogoutOptions, PruneOptions, ServeOptions, DumpLlbOptions, AstOptions>;
 
 }  // namespace kiln::cmd
