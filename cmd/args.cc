@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/strings.h"
+#include "cmd/args_errors.h"
 #include "cmd/args_registry.h"
 
 namespace kiln::cmd {
@@ -275,53 +276,6 @@ void set_globals(Command& command, const GlobalOptions& global) {
       command);
 }
 
-// The innermost command that was given.
-const CLI::App& given_command(const CLI::App& app) {
-  const std::vector<CLI::App*> given = app.get_subcommands();
-  return given.empty() ? app : given_command(*given.front());
-}
-
-std::vector<std::string> names_of_commands(const CLI::App& command) {
-  std::vector<std::string> names;
-  for (const CLI::App* known : command.get_subcommands({})) names.push_back(known->get_name());
-  return names;
-}
-
-std::string unknown_command(const CLI::App& command, const std::string& word) {
-  const std::vector<std::string> names = names_of_commands(command);
-  const std::string what = "unknown command " + quote(word);
-  const std::string near = did_you_mean(word, names);
-  return what + (near.empty() ? ": it is one of " + join(names, ", ") : near);
-}
-
-std::string unknown_option(const CLI::App& app, const CLI::App& command, const std::string& word) {
-  std::vector<std::string> names;
-  for (const CLI::App* from : {&command, &app})
-    for (const CLI::Option* option : from->get_options())
-      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  const std::string name = word.substr(0, word.find('='));
-  return "unknown option " + quote(name) + did_you_mean(name, names);
-}
-
-// What CLI11 says, in words that name the mistake and what was perhaps meant.
-std::string describe(const CLI::App& app, const CLI::ParseError& error) {
-  const bool about_words = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr ||
-                           dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
-  if (!about_words) return error.what();
-  const CLI::App& command = given_command(app);
-  const std::vector<std::string> rest = app.remaining(true);
-  const auto option = std::find_if(rest.begin(), rest.end(), [](const std::string& word) {
-    return word.size() > 1 && word.front() == '-';
-  });
-  const bool lacks_command = !command.get_subcommands({}).empty() && command.get_name() != "build";
-  if (option != rest.end()) return unknown_option(app, command, *option);
-  if (lacks_command)
-    return rest.empty() ? "a command is needed: " + join(names_of_commands(command), ", ")
-                        : unknown_command(command, rest.front());
-  if (!rest.empty()) return "unexpected argument " + quote(rest.front());
-  return error.what();
-}
-
 // CLI11 takes the next word as the value of "--target=", which scripts write for an empty variable.
 std::vector<std::string> with_empty_values(int argc, const char* const* argv) {
   std::vector<std::string> words;
@@ -395,7 +349,7 @@ std::variant<Command, Usage> parse_args(int argc, const char* const* argv,
     return Usage{out.str(), 0};
   } catch (const CLI::ParseError& error) {
     const std::string command = given_command(p.app).get_name();
-    return wrong_usage(describe(p.app, error),
+    return wrong_usage(describe_usage_error(p.app, error),
                        command == "kiln" ? "run 'kiln --help'"
                                          : "run 'kiln " + command + " --help' for its options");
   }

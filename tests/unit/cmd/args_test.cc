@@ -118,6 +118,19 @@ INSTANTIATE_TEST_SUITE_P(
                     BuildCase{{"--check"}, KILN_HOLDS(o.check)},
                     BuildCase{{"--call", "outline"}, KILN_HOLDS(o.call == "outline")}));
 
+TEST(ArgsTest, RegistryCommandsTakeDockersOptions) {
+  const auto push = parsed<PushOptions>({"push", "-a", "-q", "--platform", "linux/arm64", "r/app"});
+  EXPECT_TRUE(push.all_tags && push.quiet);
+  EXPECT_EQ(push.platform, "linux/arm64");
+  EXPECT_EQ(push.reference, "r/app");
+  EXPECT_TRUE(parsed<PullOptions>({"pull", "--all-tags", "r/app"}).all_tags);
+  const auto login = parsed<LoginOptions>({"login", "-u", "me", "--password-stdin", "r:5000"});
+  EXPECT_EQ(login.username, "me");
+  EXPECT_TRUE(login.password_stdin);
+  EXPECT_EQ(login.server, "r:5000");
+  EXPECT_EQ(parsed<LogoutOptions>({"logout"}).server, "");
+}
+
 TEST(ArgsTest, AnOptionTakesOneValueSoThatTheContextMayFollow) {
   const auto options = parsed<BuildOptions>({"build", "-t", "a", "ctx"});
   EXPECT_THAT(options.tags, ElementsAre("a"));

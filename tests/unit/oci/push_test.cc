@@ -178,11 +178,11 @@ TEST_F(PushTest, ASmallBlobIsOneRequestAfterItsUploadIsOpen) {
 
 TEST_F(PushTest, TooLongABodyIsSentInParts) {
   Manifest manifest{std::string(media_type::kManifest), stored(media_type::kConfig, "{}"), {}, {}};
-  manifest.layers = {stored(media_type::kLayerTar, std::string(33U << 20U, 'y'))};
+  manifest.layers = {stored(media_type::kLayerTar, std::string(17U << 20U, 'y'))};
   const Descriptor what = stored(manifest.media_type, to_json_text(manifest));
   registry_.script("PATCH", "", FakeRegistry::status(413));
   ASSERT_TRUE(push(what));
-  EXPECT_EQ(registry_.asked("/uploads/", "PATCH"), 4U);  // refused, 16, 16 and 1 MiB
+  EXPECT_EQ(registry_.asked("/uploads/", "PATCH"), 3U);  // refused, 16 and 1 MiB
 }
 
 // Every step meets every trouble that may pass; the push does not notice.
@@ -276,6 +276,21 @@ TEST_F(PushTest, TokensAreAskedForPushAndRenewedWhenTheyExpire) {
     if (request.path != "/token") continue;
     EXPECT_THAT(request.query, HasSubstr("scope=repository%3Aapp%3Apull%2Cpush"));
   }
+}
+
+TEST_F(PushTest, AMountAsksForTheRightToReadTheOrigin) {
+  registry_.require_tokens("u", "p");
+  log_in(R"({"identitytoken":"identity"})");
+  const Descriptor what = image();
+  (void)registry_.add_blob("base", read_blob(*f_.content, big_->digest, 8U << 20U).value());
+  ASSERT_TRUE(push(what, {{big_->digest, {"base"}}}));
+  expect_pushed(what);
+  EXPECT_EQ(outcomes_[UploadOutcome::kMounted], 1);
+  std::string scopes;
+  for (const auto& request : registry_.server().requests()) {
+    if (request.path == "/token") scopes += request.body + "\n";
+  }
+  EXPECT_THAT(scopes, HasSubstr("scope=repository%3Aapp%3Apull%2Cpush%20repository%3Abase%3Apull"));
 }
 
 TEST_F(PushTest, AnUploadThatMovesElsewhereTakesNoCredentialsAlong) {
