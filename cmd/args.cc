@@ -53,6 +53,7 @@ struct Parser {
   RmiOptions rmi;
   PruneOptions prune;
   ServeOptions serve;
+  FsckOptions fsck;
   DumpLlbOptions dump;
   AstOptions ast;
   RegistryOptions registry;
@@ -248,6 +249,14 @@ void add_serve(Parser& p) {
   serve.add_flag("--insecure-plaintext", p.serve.insecure_plaintext,
                  "Speak plain http on addresses other than loopback too");
   serve.callback([&p] { p.chosen = p.serve; });
+
+  CLI::App& fsck = *p.app.add_subcommand("fsck", "Check what a registry keeps");
+  fsck.add_option("--storage", p.fsck.storage, "Directory that kiln serve was given")
+      ->type_name("DIR")
+      ->required();
+  fsck.add_flag("--repair", p.fsck.repair,
+                "Quarantine damaged blobs and remove names that lead nowhere");
+  fsck.callback([&p] { p.chosen = p.fsck; });
 }
 
 void add_debug(Parser& p) {

@@ -44,6 +44,7 @@ CommandResult run_login(const LoginOptions& options, const Invocation& invocatio
 CommandResult run_logout(const LogoutOptions& options, const Invocation& invocation);
 CommandResult run_prune(const PruneOptions& options, const Invocation& invocation);
 CommandResult run_serve(const ServeOptions& options, const Invocation& invocation);
+CommandResult run_fsck(const FsckOptions& options, const Invocation& invocation);
 
 /// Wrong usage: exit status 2.
 tl::unexpected<Failure> usage_failure(const Error& error);

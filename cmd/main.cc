@@ -101,6 +101,7 @@ CommandResult run(const Command& command, const Invocation& invocation) {
     CommandResult operator()(const LogoutOptions& o) const { return run_logout(o, invocation); }
     CommandResult operator()(const PruneOptions& o) const { return run_prune(o, invocation); }
     CommandResult operator()(const ServeOptions& o) const { return run_serve(o, invocation); }
+    CommandResult operator()(const FsckOptions& o) const { return run_fsck(o, invocation); }
   };
   return std::visit(Dispatch{invocation}, command);
 }

@@ -101,6 +101,11 @@ struct ServeOptions {
   std::string listen = "127.0.0.1:5000", storage, config;
   bool insecure_plaintext = false;
 };
+struct FsckOptions {
+  GlobalOptions global;
+  std::string storage;
+  bool repair = false;
+};
 struct DumpLlbOptions {
   BuildOptions build;
   std::string format = "proto";
@@ -110,8 +115,9 @@ struct AstOptions {
   std::string file = "Dockerfile";
 };
 
-using Command = std::variant<BuildOptions, ImagesOptions, ImportOptions, SaveOptions, LoadOptions,
-                             TagOptions, RmiOptions, PushOptions, PullOptions, LoginOptions,
-                             LogoutOptions, PruneOptions, ServeOptions, DumpLlbOptions, AstOptions>;
+using Command =
+    std::variant<BuildOptions, ImagesOptions, ImportOptions, SaveOptions, LoadOptions, TagOptions,
+                 RmiOptions, PushOptions, PullOptions, LoginOptions, LogoutOptions, PruneOptions,
+                 ServeOptions, FsckOptions, DumpLlbOptions, AstOptions>;
 
 }  // namespace kiln::cmd

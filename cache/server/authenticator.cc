@@ -68,7 +68,7 @@ Authenticator::Authenticator(Credentials credentials)
 std::optional<Authenticator::Outcome> Authenticator::authenticate(const Request& request,
                                                                   Time now) {
   const auto header = request.header("authorization");
-  if (!header) {
+  if (!header || credentials_.empty()) {
     if (request.certificate_name.empty()) return Outcome{};
     return Outcome{"cert:" + request.certificate_name, false};
   }

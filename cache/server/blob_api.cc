@@ -87,6 +87,7 @@ Response content_response(const Request& request, OpenBlob blob, const BlobDiges
 RegistryApi::Answer RegistryApi::get_blob(const Call& call) {
   const std::string& repository = call.route.repository;
   KILN_TRY_ASSIGN(const BlobDigest digest, parse_digest(call.route.rest));
+  if (is_mirrored(call)) KILN_TRY(mirror_->fetch_blob(repository, digest));
   if (call.request.method == "HEAD")
     KILN_TRY(registry_.blob_size(repository, digest, Registry::Keep::kYes));
   KILN_TRY_ASSIGN(OpenBlob blob, registry_.open_blob(repository, digest));
@@ -163,7 +164,7 @@ RegistryApi::Answer RegistryApi::receive(const Call& call, const std::string& id
   if (announced > limits_.max_blob_bytes || size + announced > limits_.max_blob_bytes)
     return refuse(413, api::kSizeInvalid,
                   "the blob is larger than " + human_bytes(limits_.max_blob_bytes));
-  KILN_TRY(registry_.check_quota(repository, size + announced));
+  KILN_TRY(registry_.check_quota(repository, size + announced, digest));
   const HashAlgorithm algorithm = digest ? digest->algorithm() : HashAlgorithm::kSha256;
   KILN_TRY_ASSIGN(auto writer, registry_.append(repository, id, algorithm));
   return std::make_unique<UploadReceiver>(registry_, std::move(wanted), std::move(writer));
@@ -181,7 +182,7 @@ RegistryApi::Answer RegistryApi::start_upload(const Call& call) {
 }
 
 RegistryApi::Answer RegistryApi::new_upload(const Call& call) {
-  KILN_TRY(registry_.check_quota(call.route.repository, 0));
+  KILN_TRY(registry_.check_quota(call.route.repository, 0, std::nullopt));
   KILN_TRY_ASSIGN(const std::string id, registry_.start_upload(call.route.repository));
   return upload_response(202, call.route.repository, id, 0);
 }

@@ -41,17 +41,25 @@ Result<std::unordered_set<std::string>> referred_to(BlobStorage& storage,
 Status Registry::sweep_holdings(const std::string& repository, TimePoint before,
                                 Collected& collected) {
   KILN_TRY_ASSIGN(const auto marked, referred_to(storage_, repository));
-  KILN_TRY_ASSIGN(const auto names, storage_.record_names(repository, RecordKind::kBlob, ""));
+  for (const RecordKind kind : {RecordKind::kBlob, RecordKind::kAwaited})
+    KILN_TRY(sweep_records(repository, kind, marked, before, collected));
+  return {};
+}
+
+Status Registry::sweep_records(const std::string& repository, RecordKind kind,
+                               const std::unordered_set<std::string>& marked, TimePoint before,
+                               Collected& collected) {
+  KILN_TRY_ASSIGN(const auto names, storage_.record_names(repository, kind, ""));
   for (const std::string& name : names) {
     if (marked.contains(name)) continue;
-    const RecordKey key{repository, RecordKind::kBlob, name};
+    const RecordKey key{repository, kind, name};
     KILN_TRY_ASSIGN(const auto seen, storage_.record_touched(key));
     if (!seen || *seen >= before) continue;
     const Fence::Alone alone(fence_);
     KILN_TRY_ASSIGN(const auto touched, storage_.record_touched(key));
     if (!touched || *touched >= before) continue;
     KILN_TRY(storage_.erase_record(key));
-    ++collected.holdings;
+    if (kind == RecordKind::kBlob) ++collected.holdings;
   }
   return {};
 }

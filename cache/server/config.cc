@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/strings.h"
+#include "cache/server/names.h"
+#include "oci/reference.h"
 
 namespace kiln::server {
 namespace {
@@ -231,6 +233,24 @@ void read_quota(Section& section, ServerConfig& config) {
   config.quotas.push_back(std::move(quota));
 }
 
+void read_proxy(Section& section, ServerConfig& config) {
+  Upstream upstream;
+  section.need("remote");
+  section.text("remote", upstream.remote);
+  section.text("prefix", upstream.prefix);
+  section.text("username", upstream.username);
+  section.text("password_file", upstream.password_file);
+  section.duration("refresh", upstream.refresh);
+  section.duration("keep", upstream.keep);
+  if (!upstream.prefix.empty() && !is_repository_name(upstream.prefix))
+    section.wrong("prefix", "is no repository name");
+  if (!oci::Reference::parse(upstream.remote + "/name"))
+    section.wrong("remote", "is no registry like \"docker.io\" or \"registry.example:5000\"");
+  if (upstream.username.empty() != upstream.password_file.empty())
+    section.wrong("username", "and \"password_file\" go together");
+  config.upstreams.push_back(std::move(upstream));
+}
+
 }  // namespace
 
 Result<ServerConfig> parse_config(std::string_view text, const std::string& file) {
@@ -244,6 +264,7 @@ Result<ServerConfig> parse_config(std::string_view text, const std::string& file
   top.section("auth", [&](Section& s) { read_auth(s, config); });
   top.sections("access", [&](Section& s) { read_access(s, config); });
   top.sections("quota", [&](Section& s) { read_quota(s, config); });
+  top.sections("proxy", [&](Section& s) { read_proxy(s, config); });
   top.section("limits", [&](Section& s) { read_limits(s, config); });
   top.section("collect", [&](Section& s) {
     s.duration("interval", config.collect_interval);

@@ -6,6 +6,7 @@
 #include "cache/server/access.h"
 #include "cache/server/authenticator.h"
 #include "cache/server/http_server.h"
+#include "cache/server/mirror.h"
 #include "cache/server/quota.h"
 #include "cache/server/rate_limiter.h"
 
@@ -26,6 +27,7 @@ struct ServerConfig {
   bool has_access_rules = false;
   AccessRules access;
   std::vector<Quota> quotas;
+  std::vector<Upstream> upstreams;
   uint64_t max_blob_bytes = 64ULL << 30U;
   RateLimiter::Rate requests{0, 0};
   RateLimiter::Rate failed_logins{0.2, 20};

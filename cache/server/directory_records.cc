@@ -26,6 +26,8 @@ const char* folder_of(RecordKind kind) {
       return "tags";
     case RecordKind::kReferrer:
       return "referrers";
+    case RecordKind::kAwaited:
+      return "awaited";
   }
   return "";
 }
@@ -56,6 +58,17 @@ Result<std::string> record_path(const std::string& directory, const RecordKey& k
   KILN_TRY_ASSIGN(const std::string folder,
                   folder_path(directory, key.repository, key.kind, key.group));
   return folder + "/" + key.name;
+}
+
+// Makes durable what went from `directory`, which may be gone itself, or those above it, by who
+// emptied it meanwhile: then it is the directory above that tells. `top`: length of one that stays.
+Status sync_nearest(std::string directory, size_t top) {
+  while (true) {
+    Status synced = fsync_dir(directory);
+    if (synced || synced.error().code() != Code::kNotFound || directory.size() <= top)
+      return synced;
+    directory.resize(directory.rfind('/'));
+  }
 }
 
 }  // namespace
@@ -107,10 +120,10 @@ Status DirectoryStorage::erase_record(const RecordKey& key) {
     if (errno == ENOENT) return {};
     return fail_errno("remove", path);
   }
-  std::string parent = path.substr(0, path.rfind('/'));
-  KILN_TRY(fsync_dir(parent));
-  // What is empty now goes too, up to the repository itself.
   const size_t top = directory_.size() + std::string_view("/repositories").size();
+  std::string parent = path.substr(0, path.rfind('/'));
+  KILN_TRY(sync_nearest(parent, top));
+  // What is empty now goes too, up to the repository itself.
   while (parent.size() > top && ::rmdir(parent.c_str()) == 0) parent.resize(parent.rfind('/'));
   return {};
 }

@@ -33,6 +33,7 @@ RegistryApi::Answer RegistryApi::get_manifest(const Call& call) {
   const std::string& reference = call.route.rest;
   if (!check_reference(reference))
     return refuse(404, api::kManifestUnknown, "there is no manifest \"" + reference + "\"");
+  if (is_mirrored(call)) KILN_TRY(mirror_->fetch_manifest(call.route.repository, reference));
   KILN_TRY_ASSIGN(const FoundManifest found,
                   registry_.find_manifest(call.route.repository, reference));
   if (!is_accepted(call.request, found.media_type))

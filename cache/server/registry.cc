@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "base/clock.h"
+#include "base/strings.h"
 #include "cache/server/names.h"
 
 namespace kiln::server {
@@ -117,6 +118,16 @@ ApiResult<std::unique_ptr<UploadWriter>> Registry::append(const std::string& rep
   return *std::move(writer);
 }
 
+ApiStatus Registry::check_quota(const std::string& repository, uint64_t bytes,
+                                const std::optional<BlobDigest>& digest) {
+  if (options_.quotas.empty()) return {};
+  if (digest) {
+    KILN_TRY_ASSIGN(const auto held, storage_.record_touched(holding(repository, *digest)));
+    if (held) return {};
+  }
+  return quota_.check(repository, bytes);
+}
+
 ApiStatus Registry::commit_upload(const std::string& repository, const std::string& id,
                                   const BlobDigest& digest) {
   KILN_TRY(upload_size(repository, id));
@@ -125,7 +136,7 @@ ApiStatus Registry::commit_upload(const std::string& repository, const std::stri
     return refuse(400, api::kDigestInvalid, size.error().message());
   if (!size && size.error().code() == Code::kNotFound) return unknown_upload();
   if (!size) return tl::unexpected(ApiError(size.error()));
-  KILN_TRY(quota_.check(repository, *size));
+  KILN_TRY(check_quota(repository, *size, digest));
   const Fence::Shared inside(fence_);
   KILN_TRY(storage_.publish_upload(id, digest));
   return hold_blob(repository, digest, *size);
@@ -185,6 +196,56 @@ ApiStatus Registry::check_contents(const std::string& repository,
   return {};
 }
 
+// Inside the fence.
+ApiStatus Registry::await_contents(const std::string& repository,
+                                   const ManifestDocument& document) {
+  for (const ManifestDocument::Content& content : document.contents) {
+    const RecordKey key{repository, RecordKind::kAwaited, content.digest.component()};
+    KILN_TRY(storage_.put_record(key, std::to_string(content.size)));
+    const RecordKey held = holding(repository, content.digest);
+    KILN_TRY_ASSIGN(const auto touched, storage_.record_touched(held));
+    if (touched) KILN_TRY(storage_.touch_record(held));
+  }
+  return {};
+}
+
+ApiResult<std::optional<TimePoint>> Registry::tag_touched(const std::string& repository,
+                                                          const std::string& tag) {
+  KILN_TRY_ASSIGN(const auto touched, storage_.record_touched(tag_key(repository, tag)));
+  return touched;
+}
+
+ApiResult<std::optional<uint64_t>> Registry::awaited_size(const std::string& repository,
+                                                          const BlobDigest& digest) {
+  KILN_TRY_ASSIGN(const auto text,
+                  storage_.record({repository, RecordKind::kAwaited, digest.component()}));
+  if (!text) return std::optional<uint64_t>();
+  KILN_TRY_ASSIGN(const int64_t size, parse_int(*text));
+  return std::optional<uint64_t>(static_cast<uint64_t>(size));
+}
+
+ApiStatus Registry::keep_manifest(const std::string& repository, const BlobDigest& digest,
+                                  TimePoint before) {
+  const std::lock_guard lock(lock_of(repository));
+  const RecordKey key = manifest_key(repository, digest);
+  KILN_TRY_ASSIGN(const auto touched, storage_.record_touched(key));
+  if (touched && *touched < before) KILN_TRY(storage_.touch_record(key));
+  return {};
+}
+
+ApiStatus Registry::delete_manifests_before(const std::string& repository, TimePoint before) {
+  KILN_TRY_ASSIGN(const auto names, storage_.record_names(repository, RecordKind::kManifest, ""));
+  for (const std::string& name : names) {
+    KILN_TRY_ASSIGN(const auto touched,
+                    storage_.record_touched({repository, RecordKind::kManifest, name}));
+    const Result<BlobDigest> digest = BlobDigest::from_component(name);
+    if (!touched || *touched >= before || !digest) continue;
+    const ApiStatus deleted = delete_manifest(repository, *digest);
+    if (!deleted && deleted.error().status != 404) return deleted;  // 404: somebody else did
+  }
+  return {};
+}
+
 ApiResult<BlobDigest> Registry::digest_for(const std::string& reference,
                                            std::string_view text) const {
   if (is_tag(reference)) return BlobDigest::of(HashAlgorithm::kSha256, text);
@@ -213,13 +274,14 @@ ApiStatus Registry::record_referrer(const std::string& repository, const FoundMa
 ApiResult<StoredManifest> Registry::put_manifest(const std::string& repository,
                                                  const std::string& reference,
                                                  std::string_view text,
-                                                 std::string_view content_type) {
+                                                 std::string_view content_type, Contents contents) {
   KILN_TRY_ASSIGN(ManifestDocument document, parse_manifest_document(text, content_type));
   KILN_TRY_ASSIGN(const BlobDigest digest, digest_for(reference, text));
   const FoundManifest manifest{digest, document.media_type, text.size()};
   const Fence::Shared inside(fence_);
   const std::lock_guard lock(lock_of(repository));
-  KILN_TRY(check_contents(repository, document));
+  KILN_TRY(contents == Contents::kMustBeHere ? check_contents(repository, document)
+                                             : await_contents(repository, document));
   const RecordKey key = manifest_key(repository, digest);
   KILN_TRY_ASSIGN(const auto known, storage_.record_touched(key));
   if (!known) KILN_TRY(quota_.add(repository, text.size()));

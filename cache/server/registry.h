@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 namespace kiln::server {
@@ -59,9 +60,9 @@ class Registry {
   ApiResult<uint64_t> upload_size(const std::string& repository, const std::string& id);
   ApiResult<std::unique_ptr<UploadWriter>> append(const std::string& repository,
                                                   const std::string& id, HashAlgorithm algorithm);
-  ApiStatus check_quota(const std::string& repository, uint64_t bytes) {
-    return quota_.check(repository, bytes);
-  }
+  /// DENIED: so many bytes more do not fit, unless they are `digest`, which it holds already.
+  ApiStatus check_quota(const std::string& repository, uint64_t bytes,
+                        const std::optional<BlobDigest>& digest);
   /// DIGEST_INVALID: other bytes.
   ApiStatus commit_upload(const std::string& repository, const std::string& id,
                           const BlobDigest& digest);
@@ -71,15 +72,30 @@ class Registry {
   ApiResult<FoundManifest> find_manifest(const std::string& repository,
                                          const std::string& reference);
   ApiResult<OpenBlob> open_manifest(const FoundManifest& manifest);
+  /// kComeLater: for mirrors; what it refers to is awaited, and may never be asked for.
+  enum class Contents : uint8_t { kMustBeHere, kComeLater };
   ApiResult<StoredManifest> put_manifest(const std::string& repository,
                                          const std::string& reference, std::string_view text,
-                                         std::string_view content_type);
+                                         std::string_view content_type,
+                                         Contents contents = Contents::kMustBeHere);
   ApiStatus delete_tag(const std::string& repository, const std::string& tag);
   ApiStatus delete_manifest(const std::string& repository, const BlobDigest& digest);  // and tags
   ApiResult<std::vector<std::string>> tags(const std::string& repository);  // NAME_UNKNOWN
   ApiResult<std::vector<std::string>> repositories();
   /// Descriptors, in the order of their digests.
   ApiResult<std::vector<Json>> referrers(const std::string& repository, const BlobDigest& subject);
+
+  // --- What mirrors ask.
+  ApiResult<std::optional<TimePoint>> tag_touched(const std::string& repository,
+                                                  const std::string& tag);
+  /// The size of an awaited blob; nullopt: nobody awaits it.
+  ApiResult<std::optional<uint64_t>> awaited_size(const std::string& repository,
+                                                  const BlobDigest& digest);
+  /// Notes that it was asked for, unless that was noted since `before`.
+  ApiStatus keep_manifest(const std::string& repository, const BlobDigest& digest,
+                          TimePoint before);
+  /// With their tags: those not asked for since `before`.
+  ApiStatus delete_manifests_before(const std::string& repository, TimePoint before);
 
   // --- Collection.
   struct Collected {
@@ -92,11 +108,15 @@ class Registry {
 
  private:
   ApiStatus check_contents(const std::string& repository, const ManifestDocument& document);
+  ApiStatus await_contents(const std::string& repository, const ManifestDocument& document);
   ApiResult<BlobDigest> digest_for(const std::string& reference, std::string_view text) const;
   ApiStatus hold_blob(const std::string& repository, const BlobDigest& digest, uint64_t size);
   ApiStatus record_referrer(const std::string& repository, const FoundManifest& manifest,
                             const ManifestDocument& document);
   Status sweep_holdings(const std::string& repository, TimePoint before, Collected& collected);
+  Status sweep_records(const std::string& repository, RecordKind kind,
+                       const std::unordered_set<std::string>& marked, TimePoint before,
+                       Collected& collected);
   Status sweep_blobs(TimePoint before, Collected& collected);
   std::mutex& lock_of(const std::string& repository);
 

@@ -99,9 +99,17 @@ RegistryApi::Answer RegistryApi::dispatch(const Call& call) {
       {Kind::kManifest, "DELETE", &RegistryApi::delete_manifest},
   };
   const std::string_view method = call.request.method == "HEAD" ? "GET" : call.request.method;
+  if (method != "GET" && method != "DELETE" && is_mirrored(call))
+    return refuse(405, api::kUnsupported,
+                  "\"" + call.route.repository + "\" mirrors another registry: push it there");
   for (const Row& row : kTable)
     if (row.kind == call.route.kind && row.method == method) return (this->*row.handle)(call);
   return refuse(405, api::kUnsupported, "this endpoint does not take " + call.request.method);
+}
+
+bool RegistryApi::is_mirrored(const Call& call) const {
+  return mirror_ != nullptr && !call.route.repository.empty() &&
+         mirror_->covers(call.route.repository);
 }
 
 RegistryApi::Answer RegistryApi::ping(const Call&) {
@@ -145,7 +153,9 @@ RegistryApi::Answer RegistryApi::catalog(const Call& call) {
 }
 
 RegistryApi::Answer RegistryApi::list_tags(const Call& call) {
-  KILN_TRY_ASSIGN(const std::vector<std::string> names, registry_.tags(call.route.repository));
+  KILN_TRY_ASSIGN(const std::vector<std::string> names,
+                  is_mirrored(call) ? mirror_->tags(call.route.repository)
+                                    : registry_.tags(call.route.repository));
   KILN_TRY_ASSIGN(const Page page, page_of(call, names));
   Json list = Json::array();
   for (size_t i = page.first; i < page.end; ++i) list.push_back(names[i]);

@@ -4,6 +4,7 @@
 
 #include "cache/server/access.h"
 #include "cache/server/http_message.h"
+#include "cache/server/mirror.h"
 #include "cache/server/registry.h"
 #include "cache/server/route.h"
 
@@ -28,7 +29,9 @@ struct ApiLimits {
 
 class RegistryApi : public RouteHandler {
  public:
-  RegistryApi(Registry& registry, ApiLimits limits) : registry_(registry), limits_(limits) {}
+  /// `mirror` may be null.
+  RegistryApi(Registry& registry, Mirror* mirror, ApiLimits limits)
+      : registry_(registry), mirror_(mirror), limits_(limits) {}
   Started start(const Request& request, const Principal& who) override;
 
  private:
@@ -63,7 +66,10 @@ class RegistryApi : public RouteHandler {
   class ManifestReceiver;
   Answer receive(const Call& call, const std::string& id, std::optional<BlobDigest> digest);
 
+  bool is_mirrored(const Call& call) const;
+
   Registry& registry_;
+  Mirror* const mirror_;
   const ApiLimits limits_;
 };
 

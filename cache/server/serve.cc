@@ -17,6 +17,7 @@ namespace kiln::server {
 namespace {
 
 constexpr uint64_t kMaxConfigFileBytes = 4U << 20U;
+constexpr size_t kMirrorThreads = 48;
 
 // Whole lines, each with one write, so that those of several threads do not mix.
 Result<LineWriter> open_audit(const std::string& file) {
@@ -86,6 +87,7 @@ struct RegistryServer::Parts {
   ServeOptions options;
   Metrics metrics;
   std::optional<Registry> registry;
+  std::unique_ptr<Mirror> mirror;  // null: none
   std::optional<Service> service;
   std::unique_ptr<HttpServer> http;
 };
@@ -100,10 +102,18 @@ Result<std::unique_ptr<RegistryServer>> RegistryServer::start(ServeOptions optio
   const ServerConfig& config = parts->options.config;
   KILN_TRY_ASSIGN(parts->storage, DirectoryStorage::open(parts->options.storage));
   parts->registry.emplace(*parts->storage, RegistryOptions{config.quotas, config.collect_grace});
-  KILN_TRY_ASSIGN(LineWriter audit, open_audit(config.audit_file));
-  parts->service.emplace(config, Service::Parts{*parts->registry, parts->metrics, std::move(audit),
-                                                parts->options.log});
   HttpOptions http = config.http;
+  if (!config.upstreams.empty()) {
+    // Threads that wait for another registry are not missed by those who ask for what is here.
+    const size_t waiting = http.disk_threads + kMirrorThreads;
+    http.disk_threads += waiting;
+    KILN_TRY_ASSIGN(parts->mirror, Mirror::create(config.upstreams, *parts->registry, waiting,
+                                                  parts->options.log));
+  }
+  KILN_TRY_ASSIGN(LineWriter audit, open_audit(config.audit_file));
+  parts->service.emplace(config,
+                         Service::Parts{*parts->registry, parts->metrics, parts->mirror.get(),
+                                        std::move(audit), parts->options.log});
   http.host = parts->options.host;
   http.port = parts->options.port;
   http.tls = config.tls;
@@ -134,6 +144,7 @@ void RegistryServer::run(const std::stop_token& stop) {
     }
   }
   parts_->service->set_draining();
+  if (parts_->mirror) parts_->mirror->stop();
   parts_->http->stop();
 }
 

@@ -27,7 +27,7 @@ Service::Service(const ServerConfig& config, Parts parts)
       authenticator_(config.credentials),
       requests_(config.requests),
       failed_logins_(config.failed_logins),
-      registry_api_(parts_.registry, ApiLimits{config.max_blob_bytes}) {
+      registry_api_(parts_.registry, parts_.mirror, ApiLimits{config.max_blob_bytes}) {
   mount("/v2", registry_api_);
 }
 
@@ -177,7 +177,12 @@ Response Service::answer_collect(const Request& request, const Principal& who) {
 }
 
 ApiResult<Registry::Collected> Service::collect() {
-  const auto collected = parts_.registry.collect(Clock::system().now(), config_.upload_age);
+  const TimePoint now = Clock::system().now();
+  if (parts_.mirror != nullptr) {
+    const Status expired = parts_.mirror->expire(now);
+    if (!expired && parts_.log) parts_.log("mirror: " + expired.error().message());
+  }
+  const auto collected = parts_.registry.collect(now, config_.upload_age);
   if (!collected) {
     if (parts_.log) parts_.log("collection: " + collected.error().message + collected.error().log);
     return collected;

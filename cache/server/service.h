@@ -27,6 +27,7 @@ class Service : public Handler {
   struct Parts {
     Registry& registry;
     Metrics& metrics;
+    Mirror* mirror;    // may be null
     LineWriter audit;  // may be empty
     LineWriter log;    // what the operator should know
   };

@@ -39,7 +39,8 @@ class UploadWriter {
   virtual uint64_t size() const = 0;  // of the whole upload
 };
 
-enum class RecordKind : uint8_t { kBlob, kManifest, kTag, kReferrer };
+/// kAwaited: a blob that a mirrored manifest refers to and that nobody has asked for yet.
+enum class RecordKind : uint8_t { kBlob, kManifest, kTag, kReferrer, kAwaited };
 
 struct RecordKey {
   std::string repository;  // a valid name

@@ -59,6 +59,7 @@ class RunningProcess {
   /// Reads until `text` has been printed; false: the output ended, or a minute went by.
   bool saw(const std::string& text);
   const std::string& text() const { return text_; }  // what was read so far
+  pid_t pid() const { return child_.pid(); }
   void signal(int number);
   /// Does not wait. What it prints must fit into a pipe (1 MiB) as long as nobody reads.
   bool is_running();

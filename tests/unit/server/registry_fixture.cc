@@ -33,8 +33,11 @@ TestRegistry::TestRegistry(ServerConfig config)
   storage_ = must(DirectoryStorage::open(path("store")));
   registry_ =
       std::make_unique<Registry>(*storage_, RegistryOptions{config.quotas, config.collect_grace});
+  if (!config.upstreams.empty())
+    mirror_ = must(Mirror::create(config.upstreams, *registry_, 4, {}));
   const auto write = [this](std::string_view line) { audit.emplace_back(line); };
-  service_ = std::make_unique<Service>(config, Service::Parts{*registry_, metrics_, write, {}});
+  service_ = std::make_unique<Service>(
+      config, Service::Parts{*registry_, metrics_, mirror_.get(), write, {}});
 }
 
 Reply TestRegistry::ask(const Ask& ask) const {

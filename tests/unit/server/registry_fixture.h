@@ -48,6 +48,7 @@ class TestRegistry {
   std::unique_ptr<DirectoryStorage> storage_;
   Metrics metrics_;
   std::unique_ptr<Registry> registry_;
+  std::unique_ptr<Mirror> mirror_;
   std::unique_ptr<Service> service_;
 };
 

@@ -1,0 +1,29 @@
+// Looks whether a registry's storage is what it says: every blob's bytes, and that every name leads
+// to something.
+#pragma once
+
+#include "base/result.h"
+#include "cache/server/storage.h"
+
+#include <cstdint>
+#include <functional>
+#include <stop_token>
+#include <string>
+
+namespace kiln::server {
+
+enum class Repair : uint8_t { kNo, kYes };
+
+struct FsckReport {
+  uint64_t blobs = 0, bytes = 0;  // read and hashed
+  size_t problems = 0;
+  size_t repaired = 0;  // damaged blobs are in quarantine, what led nowhere is gone
+};
+
+/// `tell` hears of every problem, in one line. Nobody else may have the storage open. A manifest
+/// whose layers are gone is told of and kept: pushing them again makes it whole.
+Result<FsckReport> check_storage(BlobStorage& storage, Repair repair,
+                                 const std::function<void(const std::string&)>& tell,
+                                 const std::stop_token& stop);
+
+}  // namespace kiln::server

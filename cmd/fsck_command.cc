@@ -1,0 +1,33 @@
+// `kiln fsck`: is what a registry keeps what it says?
+#include <cstdio>
+
+#include "base/strings.h"
+#include "cache/server/directory_storage.h"
+#include "cache/server/fsck.h"
+#include "cmd/commands.h"
+
+namespace kiln::cmd {
+
+CommandResult run_fsck(const FsckOptions& options, const Invocation& invocation) {
+  const Result<bool> there = exists(options.storage + "/kiln-registry");
+  if (!there) return failure(there.error());
+  if (!*there)
+    return usage_failure(
+        Error(Code::kInvalidArgument, quote(options.storage) + " is no registry's storage")
+            .hint("name the directory that kiln serve was given as --storage"));
+  KILN_CMD_TRY_ASSIGN(const auto storage, server::DirectoryStorage::open(options.storage));
+  const auto tell = [](const std::string& line) {
+    (void)std::printf("%s\n", printable(line).c_str());  // main flushes, and sees what went wrong
+  };
+  KILN_CMD_TRY_ASSIGN(
+      const server::FsckReport report,
+      server::check_storage(*storage, options.repair ? server::Repair::kYes : server::Repair::kNo,
+                            tell, invocation.stop));
+  (void)std::printf("%llu blobs (%s) checked, %zu problems, %zu repaired\n",
+                    static_cast<unsigned long long>(report.blobs),
+                    human_bytes(report.bytes).c_str(), report.problems, report.repaired);
+  if (report.problems == report.repaired) return {};
+  return tl::unexpected(Failure{Error(Code::kDataLoss, "problems remain"), 1, "", "", true});
+}
+
+}  // namespace kiln::cmd

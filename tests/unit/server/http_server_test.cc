@@ -1,0 +1,324 @@
+// The server's way with connections: what clients do wrong, slowly, or at once.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "base/http_client.h"
+#include "base/process.h"
+#include "cache/server/http_server.h"
+#include "tests/fakes/must.h"
+#include "tests/unit/server/registry_fixture.h"
+
+namespace kiln::server {
+namespace {
+
+using fake::must;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+/// A connection whose bytes the test writes itself.
+class RawClient {
+ public:
+  explicit RawClient(uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    struct sockaddr_in address {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected_ =
+        ::connect(fd_.get(), reinterpret_cast<struct sockaddr*>(&address), sizeof address) == 0;
+  }
+  bool connected() const { return connected_; }
+  void send(std::string_view text) {
+    while (!text.empty()) {
+      const ssize_t n = ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL);
+      if (n <= 0) return;  // the server had enough: its answer tells
+      text.remove_prefix(static_cast<size_t>(n));
+    }
+  }
+  /// One response: its head, and its body if it has a length.
+  std::string response(bool head_only = false) {
+    size_t end = std::string::npos;
+    while ((end = buffer_.find("\r\n\r\n")) == std::string::npos)
+      if (!more()) return std::exchange(buffer_, {});
+    end += 4;
+    const std::string key = "Content-Length: ";
+    const size_t at = buffer_.find(key);
+    if (at < end && !head_only) end += std::stoul(buffer_.substr(at + key.size()));
+    while (buffer_.size() < end && more()) {
+    }
+    std::string text = buffer_.substr(0, end);
+    buffer_.erase(0, end);
+    return text;
+  }
+  /// Everything until the server closes.
+  std::string rest() {
+    while (more()) {
+    }
+    return std::exchange(buffer_, {});
+  }
+
+ private:
+  bool more() {
+    char bytes[4096];
+    const ssize_t n = ::recv(fd_.get(), bytes, sizeof bytes, 0);
+    if (n > 0) buffer_.append(bytes, static_cast<size_t>(n));
+    return n > 0;
+  }
+  Fd fd_;
+  bool connected_ = false;
+  std::string buffer_;
+};
+
+class HttpServerTest : public ::testing::Test {
+ protected:
+  void start(HttpOptions options = {}) {
+    server_ = must(HttpServer::start(options, registry_.service(), registry_.metrics().gauges));
+  }
+  RawClient client() const { return RawClient(server_->port()); }
+  std::string new_upload() const {
+    return registry_.ask({"POST", "/v2/a/blobs/uploads/"}).header("location");
+  }
+  std::string push(const std::string& bytes) const {
+    const std::string digest = digest_of(bytes);
+    EXPECT_EQ(registry_.ask({"POST", "/v2/a/blobs/uploads/?digest=" + digest, bytes}).status, 201);
+    return digest;
+  }
+  static std::string head(const std::string& first, const std::string& headers = "") {
+    return first + " HTTP/1.1\r\nHost: test\r\n" + headers + "\r\n";
+  }
+
+  TestRegistry registry_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(HttpServerTest, OneConnectionCarriesManyRequests) {
+  start();
+  const std::string path = "/v2/a/blobs/" + push("bytes");
+  RawClient client = this->client();
+  client.send(head("GET " + path) + head("HEAD " + path) + head("GET " + path));
+  EXPECT_THAT(client.response(), HasSubstr("\r\n\r\nbytes"));
+  const std::string answer = client.response(true);
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Content-Length: 5\r\n"));
+  EXPECT_THAT(client.response(), HasSubstr("\r\n\r\nbytes"));
+  client.send(head("GET /healthz", "Connection: close\r\n"));
+  EXPECT_THAT(client.rest(), HasSubstr("Connection: close\r\n"));
+}
+
+TEST_F(HttpServerTest, ChunkedBodiesArriveWhole) {
+  start();
+  const std::string at = new_upload(), digest = digest_of("hello world");
+  RawClient client = this->client();
+  client.send(head("PUT " + at + "?digest=" + digest, "Transfer-Encoding: chunked\r\n") +
+              "6\r\nhello \r\n5;x=y\r\nwor");
+  client.send("ld\r\n0\r\nTrailer: t\r\n\r\n" + head("GET /v2/a/blobs/" + digest));
+  EXPECT_THAT(client.response(), StartsWith("HTTP/1.1 201 "));
+  EXPECT_THAT(client.response(), HasSubstr("\r\n\r\nhello world"));
+}
+
+TEST_F(HttpServerTest, ABodyIsAskedForOnlyIfItIsWanted) {
+  start();
+  RawClient wanted = client();
+  wanted.send(head("POST /v2/a/blobs/uploads/?digest=" + digest_of("x"),
+                   "Content-Length: 1\r\nExpect: 100-continue\r\n"));
+  EXPECT_EQ(wanted.response(), "HTTP/1.1 100 Continue\r\n\r\n");
+  wanted.send("x");
+  EXPECT_THAT(wanted.response(), StartsWith("HTTP/1.1 201 "));
+  RawClient unwanted = client();
+  unwanted.send(head("PATCH /v2/a/blobs/uploads/none",
+                     "Content-Length: 9999999\r\nExpect: 100-continue\r\n"));
+  EXPECT_THAT(unwanted.response(), StartsWith("HTTP/1.1 404 "));
+}
+
+TEST_F(HttpServerTest, AnAnswerBeforeTheBodyIsReadByWhoeverSendsItAll) {
+  start();
+  const std::string body(3U << 20U, 'x');
+  RawClient client = this->client();
+  client.send(head("PATCH /v2/a/blobs/uploads/none",
+                   "Content-Length: " + std::to_string(body.size()) + "\r\n"));
+  client.send(body);
+  EXPECT_THAT(client.rest(), StartsWith("HTTP/1.1 404 "));
+}
+
+TEST_F(HttpServerTest, WhatIsNoRequestIsRefused) {
+  start();
+  const std::string both = "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n";
+  for (const std::string& text :
+       {std::string("nonsense\r\n\r\n"), head("GET v2"), head("GET /%zz"), head("GET /%00"),
+        head("PUT /v2/a/manifests/1", both), head("PUT /v2/a/manifests/1", "Content-Length: x\r\n"),
+        head("PUT /v2/a/manifests/1", "Content-Length: 1\r\nContent-Length: 2\r\n")}) {
+    RawClient client = this->client();
+    client.send(text);
+    EXPECT_THAT(client.rest(), StartsWith("HTTP/1.1 400 ")) << text;
+  }
+  RawClient large = client();
+  large.send(head("GET /", "X: " + std::string(20000, 'x') + "\r\n"));
+  EXPECT_THAT(large.rest(), StartsWith("HTTP/1.1 431 "));
+  // Nothing of a request gets into a head of ours.
+  RawClient split = client();
+  split.send(head("GET /v2/a%0d%0aX:%20y/tags/list"));
+  EXPECT_THAT(split.response(), Not(HasSubstr("\nX: y")));
+}
+
+TEST_F(HttpServerTest, WhoeverStallsIsDroppedAndWhatCameStays) {
+  HttpOptions options;
+  options.header_timeout = options.stall_timeout = std::chrono::milliseconds(50);
+  start(options);
+  const std::string at = new_upload();
+  RawClient slow_head = client(), slow_body = client(), idle = client();
+  slow_head.send("GET /heal");
+  slow_body.send(head("PATCH " + at, "Content-Length: 10\r\n") + "12345");
+  EXPECT_EQ(slow_head.rest(), "");
+  EXPECT_EQ(slow_body.rest(), "");
+  // It is written down after the connection ended, as soon as a thread has time for it.
+  std::string range;
+  for (int i = 0; i < 500 && range != "0-4"; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    range = registry_.ask({"GET", at}).header("range");
+  }
+  EXPECT_EQ(range, "0-4");
+  EXPECT_GE(registry_.metrics().gauges.timeouts, 2U);
+}
+
+TEST_F(HttpServerTest, ManySlowClientsKeepNobodyWaiting) {
+  HttpOptions options;
+  options.disk_threads = 2;
+  start(options);
+  const std::string big(1U << 20U, 'b');
+  const std::string path = "/v2/a/blobs/" + push(big);
+  std::vector<RawClient> slow;
+  for (int i = 0; i < 60; ++i) {
+    slow.push_back(client());
+    const std::string at = new_upload();
+    if (i % 3 == 0)
+      slow.back().send("GET /v2/");
+    else if (i % 3 == 1)
+      slow.back().send(head("PATCH " + at, "Content-Length: 100\r\n") + "1");
+    else
+      slow.back().send(head("GET " + path));  // and it does not read
+  }
+  RawClient quick = client();
+  for (int i = 0; i < 5; ++i) {
+    quick.send(head("GET " + path));
+    EXPECT_EQ(quick.response().size() > big.size(), true);
+  }
+}
+
+TEST_F(HttpServerTest, ConnectionsAreLimited) {
+  HttpOptions options;
+  options.max_connections_per_client = 2;
+  start(options);
+  RawClient first = client(), second = client();
+  for (RawClient* client : {&first, &second}) {
+    client->send(head("GET /healthz"));
+    EXPECT_THAT(client->response(), HasSubstr("ok"));
+  }
+  RawClient third = client();
+  third.send(head("GET /healthz"));
+  EXPECT_EQ(third.rest(), "");
+}
+
+TEST_F(HttpServerTest, StoppingLetsWhatRunsEnd) {
+  start();
+  const std::string at = new_upload();
+  RawClient running = client(), idle = client();
+  idle.send(head("GET /healthz"));
+  EXPECT_THAT(idle.response(), HasSubstr("ok"));
+  running.send(head("PUT " + at + "?digest=" + digest_of("0123456789"),
+                    "Content-Length: 10\r\nExpect: 100-continue\r\n"));
+  EXPECT_THAT(running.response(), HasSubstr("100"));
+  const uint16_t port = server_->port();
+  std::jthread stopper([&] { server_->stop(); });
+  EXPECT_EQ(idle.rest(), "");  // closed: stopping has begun
+  running.send("0123456789");
+  const std::string answer = running.rest();
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 201 "));
+  EXPECT_THAT(answer, HasSubstr("Connection: close"));
+  stopper.join();
+  EXPECT_FALSE(RawClient(port).connected());
+}
+
+TEST_F(HttpServerTest, WhatDoesNotEndInItsGraceIsCutOff) {
+  HttpOptions options;
+  options.stop_grace = std::chrono::milliseconds(50);
+  start(options);
+  const std::string at = new_upload();
+  RawClient running = client();
+  running.send(head("PATCH " + at, "Content-Length: 10\r\nExpect: 100-continue\r\n"));
+  EXPECT_THAT(running.response(), HasSubstr("100"));
+  server_->stop();
+  EXPECT_EQ(running.rest(), "");
+}
+
+class TlsServerTest : public HttpServerTest {
+ protected:
+  void SetUp() override {
+    if (!find_program("openssl", "/usr/bin:/bin")) GTEST_SKIP() << "needs openssl";
+    openssl({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+             "-days", "2", "-subj", "/CN=builder", "-addext", "subjectAltName=IP:127.0.0.1",
+             "-keyout", file("key.pem"), "-out", file("cert.pem")});
+    TlsFiles& tls = options_.tls.emplace();
+    tls.certificate = file("cert.pem");
+    tls.key = file("key.pem");
+  }
+  std::string file(const std::string& name) const { return registry_.path(name); }
+  static void openssl(const std::vector<std::string>& args) {
+    ProcessSpec spec;
+    spec.argv = {"openssl"};
+    spec.argv.insert(spec.argv.end(), args.begin(), args.end());
+    spec.env = {"PATH=/usr/bin:/bin"};
+    const CapturedRun run = must(run_captured(spec, "", 1U << 16U, {}));
+    ASSERT_TRUE(run.exit.ok()) << run.err;
+  }
+  HttpRequest request(const std::string& path) const {
+    HttpRequest request;
+    request.url = "https://127.0.0.1:" + std::to_string(server_->port()) + path;
+    request.ca_pem = must(read_file(file("cert.pem"), 1U << 16U));
+    return request;
+  }
+  HttpOptions options_;
+  std::unique_ptr<HttpClient> client_ = HttpClient::create("kiln-test");
+};
+
+TEST_F(TlsServerTest, ServesThroughTls) {
+  start(options_);
+  const std::string bytes(3U << 20U, 't');
+  const std::string digest = push(bytes);
+  StringSink got;
+  EXPECT_EQ(must(client_->send(request("/v2/a/blobs/" + digest), got, {})).status, 200);
+  EXPECT_EQ(digest_of(got.data()), digest);
+  // Who speaks no TLS hears nothing.
+  RawClient plain = this->client();
+  plain.send(head("GET /healthz"));
+  EXPECT_THAT(plain.rest(), Not(HasSubstr("ok")));
+}
+
+TEST_F(TlsServerTest, KnowsClientsByTheirCertificates) {
+  options_.tls->client_ca = file("cert.pem");
+  ServerConfig config;
+  config.access.grants = {{{"cert:builder"}, {"**"}, {Action::kPull}}};
+  TestRegistry closed(config);
+  server_ = must(HttpServer::start(options_, closed.service(), closed.metrics().gauges));
+  StringSink sink;
+  EXPECT_FALSE(client_->send(request("/v2/a/tags/list"), sink, {})) << "without a certificate";
+  HttpRequest known = request("/v2/a/tags/list");
+  known.client_cert_file = file("cert.pem");
+  known.client_key_file = file("key.pem");
+  EXPECT_EQ(must(client_->send(known, sink, {})).status, 404) << "allowed, but not there";
+  server_->stop();
+}
+
+TEST_F(TlsServerTest, FilesThatAreNoneAreNamed) {
+  options_.tls->key = file("no.pem");
+  const auto started = HttpServer::start(options_, registry_.service(), registry_.metrics().gauges);
+  ASSERT_FALSE(started);
+  EXPECT_THAT(started.error().message(), HasSubstr("no.pem"));
+}
+
+}  // namespace
+}  // namespace kiln::server
