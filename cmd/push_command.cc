@@ -120,6 +120,8 @@ CommandResult run_push(const PushOptions& options, const Invocation& invocation)
       return usage_failure(platform.error().wrap("--platform " + quote(options.platform)));
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
                       open_engine(options.global, Need::kStores, invocation));
+  if (!oci::has_tag(options.reference) && !options.all_tags && !options.quiet)
+    (void)std::puts("Using default tag: latest");  // as in PushCommand::say
   KILN_CMD_TRY(PushCommand(options, invocation, *engine).run(*name));
   return {};
 }

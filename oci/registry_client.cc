@@ -194,6 +194,12 @@ Result<std::vector<std::string>> Repository::tags(std::stop_token stop) {
     KILN_TRY(session_->attempts(once, stop));
     KILN_TRY_ASSIGN(const Json json, Json::parse(body.text));
     const std::vector<std::string> page = json["tags"].strings();
+    for (const std::string& tag : page) {
+      // They become names and parts of URLs.
+      if (!Reference::parse("x:" + tag)) {
+        return fail(Code::kDataLoss, "the registry lists " + quote(tag) + ", which is no tag");
+      }
+    }
     tags.insert(tags.end(), page.begin(), page.end());
     const auto next = next_page(response);
     if (!next) break;

@@ -65,7 +65,7 @@ class Repository {
   /// Whether the registry has it, of that size.
   Result<bool> has_blob(const Descriptor& blob, std::stop_token stop);
   Result<bool> has_manifest(const Digest& manifest, std::stop_token stop);
-  /// All tags, sorted; at most 100,000.
+  /// All tags, sorted; at most 100,000. kDataLoss: something that is no tag is among them.
   Result<std::vector<std::string>> tags(std::stop_token stop);
 
   /// Brings the blob to the registry unless it is there. Each repository of `mount_from` (names on

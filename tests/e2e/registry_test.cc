@@ -115,6 +115,16 @@ TEST_F(RegistryTest, OutputsPushByDigestAndSeveralPlatforms) {
       << "there is no name";
   EXPECT_THAT(kiln({"images"}).out, Not(HasSubstr(host_)));
 
+  // A push that fails gives no name, not even here.
+  const Output failed = kiln({"build", "--progress=plain", "--push", "-t", host_ + "/d:1", "-t",
+                              "127.0.0.1:1/nobody:1", c});
+  EXPECT_EQ(failed.exit_code, 1);
+  EXPECT_THAT(failed.err, HasSubstr("127.0.0.1:1/nobody"));
+  EXPECT_THAT(kiln({"images"}).out, Not(HasSubstr("127.0.0.1")));
+  EXPECT_NE(
+      command({"skopeo", "inspect", "--tls-verify=false", "docker://" + host_ + "/d:1"}).exit_code,
+      0);
+
   const std::string multi = host_ + "/multi:1";
   (void)build(c, {"--platform", "linux/amd64,linux/arm64", "-o", "type=registry,name=" + multi});
   const Json index =
@@ -168,6 +178,22 @@ TEST_F(RegistryTest, ALoginAndAPrivateCertificateOpenTheRegistry) {
             "Removing login credentials for " + host_ + "\n");
   EXPECT_EQ(expect_ok(kiln({"logout", host_})).out, "Not logged in to " + host_ + "\n");
   EXPECT_THAT(kiln({"push", name}).err, HasSubstr("kiln login " + host_));
+
+  // A helper keeps what the file then does not.
+  const std::string kept = path("kept");
+  const std::string helper = context(
+      "bin",
+      {{"docker-credential-box", "#!/bin/sh\ncase $1 in store) cat > " + kept + ";; get) cat " +
+                                     kept + ";; erase) rm " + kept + ";; esac\n"}});
+  ASSERT_EQ(::chmod((helper + "/docker-credential-box").c_str(), 0700), 0);
+  environment_[0] = "PATH=" + helper + ":/usr/bin:/bin:/usr/sbin";
+  ASSERT_TRUE(write_file(config, R"({"credsStore":"box"})"));
+  expect_ok(kiln(login, "geheim\n"));
+  EXPECT_THAT(read_file(config, 1 << 16).value(), Not(HasSubstr("auth\"")));
+  EXPECT_THAT(read_file(kept, 1 << 16).value(), HasSubstr("geheim"));
+  expect_ok(kiln({"push", name}));
+  expect_ok(kiln({"logout", host_}));
+  EXPECT_FALSE(exists(kept).value());
   EXPECT_EQ(command({"grep", "-raqF", "geheim", root()}).exit_code, 1) << "kept nowhere";
 }
 

@@ -117,6 +117,15 @@ FakeRegistry::Act FakeRegistry::lose_answer() {
   };
 }
 
+FakeRegistry::Act FakeRegistry::cut_after(size_t bytes) {
+  return [bytes](const Request&, const std::function<Response()>& normal) {
+    Response response = normal();
+    response.fault = Fault::kClose;
+    response.fault_after = bytes;
+    return response;
+  };
+}
+
 FakeRegistry::Act FakeRegistry::with_header(const std::string& name, const std::string& value) {
   return [name, value](const Request&, const std::function<Response()>& normal) {
     Response response = normal();

@@ -42,8 +42,9 @@ class FakeRegistry {
   /// The next `times` requests of that method whose path contains `part` are answered by `act`.
   void script(const std::string& method, const std::string& part, Act act, size_t times = 1);
   static Act status(int status, Headers headers = {});
-  static Act lose_request();  // reset before anything is done
-  static Act lose_answer();   // done, then reset
+  static Act lose_request();           // reset before anything is done
+  static Act lose_answer();            // done, then reset
+  static Act cut_after(size_t bytes);  // of the answer's body; its length is told as it would be
   static Act with_header(const std::string& name, const std::string& value);
   /// Of a PATCH: that many bytes arrive, then the connection breaks.
   Act break_after(size_t bytes);

@@ -248,6 +248,19 @@ TEST_F(PushTest, LiesAreNotBelieved) {
   }
 }
 
+TEST_F(PushTest, ABlobOfAnotherLengthOrDigestIsNotThere) {
+  const Descriptor blob = registry_.add(media_type::kLayerTar, "bytes");
+  const Reference name = Reference::parse(registry_.host() + "/app").value();
+  const auto repository = Repository::open(access(), name, {}, RegistryRights::kPush).value();
+  EXPECT_TRUE(repository->has_blob(blob, {}).value());
+  registry_.script("HEAD", "/blobs/", FakeRegistry::with_header("Content-Length", "4"));
+  EXPECT_FALSE(repository->has_blob(blob, {}).value());
+  registry_.script(
+      "HEAD", "/blobs/",
+      FakeRegistry::with_header("Docker-Content-Digest", Digest::of("others").to_string()));
+  EXPECT_FALSE(repository->has_blob(blob, {}).value());
+}
+
 TEST_F(PushTest, ADamagedBlobIsNotPushed) {
   const Descriptor what = image();
   ASSERT_TRUE(write_file(f_.blob_path(big_->digest), std::string(big_->size, 'z')));
@@ -325,6 +338,9 @@ TEST_F(PushTest, TagsAreListedOverPagesAndManifestsRemoved) {
   const Reference name = Reference::parse(registry_.host() + "/app").value();
   const auto repository = Repository::open(access(), name, {}, RegistryRights::kPush).value();
   EXPECT_EQ(repository->tags({}).value(), (std::vector<std::string>{"a", "b", "z"}));
+  registry_.hook = nullptr;
+  (void)registry_.add_manifest("app", "", "x", "../../evil");
+  EXPECT_EQ(repository->tags({}).error().code(), Code::kDataLoss);
   EXPECT_TRUE(repository->has_manifest(what.digest, {}).value());
   ASSERT_TRUE(repository->remove_manifest(what.digest, {}));
   EXPECT_FALSE(repository->has_manifest(what.digest, {}).value());

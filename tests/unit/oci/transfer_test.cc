@@ -186,6 +186,26 @@ TEST_F(TransferTest, WhatIsUnavailableIsAskedForThreeTimesMoreAndNoOftener) {
   EXPECT_EQ(registry_.asked("/manifests/"), 4U);
 }
 
+TEST_F(TransferTest, WhatPassesAtAnyStepIsOvercome) {
+  using fake::FakeRegistry;
+  const std::pair<const char*, FakeRegistry::Act> troubles[] = {
+      {"503", FakeRegistry::status(503)},
+      {"429", FakeRegistry::status(429, {{"Retry-After", "0"}})},
+      {"lost", FakeRegistry::lose_request()},
+      {"cut", FakeRegistry::cut_after(10)}};
+  int n = 0;
+  for (const char* step : {"/manifests/", "/blobs/"}) {
+    for (const auto& [trouble, act] : troubles) {
+      const Descriptor image = registry_.add_image(std::to_string(++n));
+      registry_.tag("latest", image);
+      registry_.script("GET", step, act);
+      const auto pulled = pull();
+      ASSERT_TRUE(pulled) << step << trouble << ": " << pulled.error().to_string();
+      EXPECT_TRUE(complete(*pulled)) << step << trouble;
+    }
+  }
+}
+
 TEST_F(TransferTest, WhatIsNotThereIsAskedForOnce) {
   const auto pulled = pull("/app:nope");
   EXPECT_EQ(pulled.error().code(), Code::kNotFound);
