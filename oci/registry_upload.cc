@@ -225,7 +225,7 @@ class BlobUpload {
     }
     KILN_TRY(last_check_);
     KILN_TRY(check_stored(reply.response));
-    if (on_bytes_) on_bytes_(content_.blob.size);
+    if (on_bytes_ && content_.blob.size == 0) on_bytes_(0);  // nobody else has told
     return {};
   }
 
