@@ -67,7 +67,8 @@ Result<std::string> read_docker_config(const std::string& path) {
 oci::HelperPlace helper_place(const Environment& environment) {
   oci::HelperPlace place;
   place.search_path = variable(environment, "PATH");
-  for (const auto& [name, value] : environment) place.environment.push_back(name + "=" + value);
+  for (const auto& [name, value] : environment)
+    place.environment.emplace_back(name).append("=").append(value);
   return place;
 }
 

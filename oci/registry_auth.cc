@@ -111,7 +111,10 @@ struct TokenQuestion {
 // replaced.
 std::string merged_scopes(const std::string& one, const std::string& other) {
   std::vector<std::pair<std::string, std::vector<std::string>>> merged;
-  for (const std::string& scope : split(one + " " + other, ' ')) {
+  std::vector<std::string> scopes = split(one, ' ');
+  const std::vector<std::string> more = split(other, ' ');
+  scopes.insert(scopes.end(), more.begin(), more.end());
+  for (const std::string& scope : scopes) {
     const size_t colon = scope.rfind(':');
     if (colon == std::string::npos) continue;
     const std::string resource = scope.substr(0, colon);
