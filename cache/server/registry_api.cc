@@ -98,7 +98,8 @@ RegistryApi::Answer RegistryApi::dispatch(const Call& call) {
       {Kind::kManifest, "PUT", &RegistryApi::put_manifest},
       {Kind::kManifest, "DELETE", &RegistryApi::delete_manifest},
   };
-  const std::string_view method = call.request.method == "HEAD" ? "GET" : call.request.method;
+  std::string_view method = call.request.method;
+  if (method == "HEAD") method = "GET";
   if (method != "GET" && method != "DELETE" && is_mirrored(call))
     return refuse(405, api::kUnsupported,
                   "\"" + call.route.repository + "\" mirrors another registry: push it there");
