@@ -11,7 +11,7 @@ CONFIGURE := --log-level=NOTICE $(if $(shell command -v ccache),-DCMAKE_CXX_COMP
 # How many tests at once: they wait more than they compute, but share disks and cgroups.
 TEST_JOBS ?= $(shell nproc)
 
-.PHONY: deps image build test unit-asan tsan lint tidy format bench clean
+.PHONY: deps image build test unit-asan fuzz tsan lint tidy format bench clean
 
 ## deps: installs the Debian packages that are missing
 deps:
@@ -26,25 +26,41 @@ build: deps
 image: build
 	scripts/sample
 
-## test: everything that must hold before a commit; ends with ctest's summary
-test: deps lint unit-asan
+# What `make test` builds optimised. The unit tests it builds and runs once, under the sanitizers; `ctest --preset release`
+# runs those too that were built by hand.
+RELEASE_TESTS := kiln contract golden architecture e2e
+
+## test: everything that must hold before a commit; ends with ctest's summary of all
+test: deps lint
+	cmake --preset asan $(CONFIGURE)
+	cmake --build --preset asan --target unit_tests
 	cmake --preset release $(CONFIGURE)
-	cmake --build --preset release
-	ctest --preset release -j$(TEST_JOBS)
+	cmake --build --preset release --target $(RELEASE_TESTS)
+	@echo 'subdirs(asan release)' >build/CTestTestfile.cmake
+	ctest --test-dir build --output-on-failure -j$(TEST_JOBS) -LE '^unit_[a-z]+$$'
 
 ## unit-asan: unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
-# All of them; fewer with `make unit-asan ASAN_TESTS="unit_base unit_llb"`.
+# All of them, with a short run of each fuzz target; fewer with `make unit-asan ASAN_TESTS="unit_base unit_llb"`.
 ASAN_TESTS ?= unit_tests
 unit-asan: deps
 	cmake --preset asan $(CONFIGURE)
 	cmake --build --preset asan --target $(ASAN_TESTS)
-	ctest --preset asan -j$(TEST_JOBS) -L '^($(subst $() $(),|,$(patsubst unit_tests,unit_.*,$(ASAN_TESTS))))$$'
+	ctest --preset asan -j$(TEST_JOBS) -L '^sanitized\.($(subst $() $(),|,$(patsubst unit_tests,unit_.*|fuzz,$(ASAN_TESTS))))$$'
+
+## fuzz: each fuzz target for FUZZ_SECONDS; what it finds interesting stays in build/fuzz/corpus, what breaks in build/fuzz/found-*
+# Fewer targets: `make fuzz FUZZ="dockerfile llb" FUZZ_SECONDS=3600`.
+FUZZ ?= dockerfile dockerignore shell_lex llb tar documents
+FUZZ_SECONDS ?= 600
+fuzz: deps
+	cmake --preset fuzz $(CONFIGURE)
+	cmake --build --preset fuzz --target $(addprefix fuzz_,$(FUZZ))
+	@scripts/fuzz $(FUZZ_SECONDS) $(FUZZ)
 
 ## tsan: the concurrent units under ThreadSanitizer (Debian's oneTBB is not instrumented, so not what uses it)
 tsan: deps
 	cmake --preset tsan $(CONFIGURE)
 	cmake --build --preset tsan --target unit_base unit_solver
-	ctest --preset tsan -L '^unit_(base|solver)$$'
+	ctest --preset tsan -L '^sanitized\.unit_(base|solver)$$'
 
 ## lint: formatting
 lint: deps

@@ -56,6 +56,14 @@ if(KILN_SANITIZE)
   target_link_options(kiln_options INTERFACE -fsanitize=${KILN_SANITIZE})
 endif()
 
+# kiln_if_built(name text): `text` holds for ctest if the test binary of that name is there. So a build directory need not
+# have all of them, and one ctest can run those of several build directories (`make test`).
+function(kiln_if_built name text)
+  set(file ${CMAKE_CURRENT_BINARY_DIR}/${name}_if_built.cmake)
+  file(WRITE ${file} "if(EXISTS \"${CMAKE_CURRENT_BINARY_DIR}/${name}\")\n${text}\nendif()\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${file})
+endfunction()
+
 # kiln_library(name DEPS kiln libraries... LIBS other libraries...): all .cc files of the current folder.
 function(kiln_library name)
   cmake_parse_arguments(ARG "" "" "DEPS;LIBS;SOURCES" ${ARGN})
@@ -86,8 +94,8 @@ function(kiln_test name folder)
     target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)
     if(KILN_SANITIZE)
       # A sanitizer takes 0.2 s to start, most tests less than that to run: a binary is one test.
-      add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_BINARY_DIR})
-      set_tests_properties(${name} PROPERTIES TIMEOUT 900 LABELS ${name})
+      kiln_if_built(${name} "add_test(${name} \"${CMAKE_CURRENT_BINARY_DIR}/${name}\" --gtest_brief=1)
+        set_tests_properties(${name} PROPERTIES TIMEOUT 900 LABELS sanitized.${name} WORKING_DIRECTORY \"${PROJECT_BINARY_DIR}\")")
       return()
     endif()
     if(ARG_TOGETHER)
@@ -102,5 +110,33 @@ function(kiln_test name folder)
     endif()
     gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST NO_PRETTY_VALUES WORKING_DIRECTORY ${PROJECT_BINARY_DIR}
       ${together} PROPERTIES TIMEOUT 300 LABELS ${name})
+    if(name MATCHES "^unit_")
+      # `make test` runs these under the sanitizers alone. Not built, a binary would be a test that fails.
+      get_property(files DIRECTORY PROPERTY TEST_INCLUDE_FILES)
+      list(POP_BACK files discovered)
+      set_property(DIRECTORY PROPERTY TEST_INCLUDE_FILES ${files})
+      kiln_if_built(${name} "include(\"${discovered}\")")
+    endif()
   endif()
+endfunction()
+
+# kiln_fuzz(name DEPS libraries...): tests/fuzz/name.cc with libFuzzer, as fuzz_name. Its test runs what is kept in
+# testdata/fuzz/name (seeds, and inputs that broke something once) and a fixed number of mutations from a fixed seed.
+function(kiln_fuzz name)
+  cmake_parse_arguments(ARG "" "RUNS" "DEPS" ${ARGN})
+  set(target fuzz_${name})
+  add_executable(${target} ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/${name}.cc)
+  target_link_libraries(${target} PRIVATE kiln_options ${ARG_DEPS})
+  target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+  set(seeds ${PROJECT_SOURCE_DIR}/testdata/fuzz/${name})
+  set(dictionary ${PROJECT_SOURCE_DIR}/testdata/fuzz/${name}.dict)
+  set(options "-seed=1 -runs=${ARG_RUNS} -timeout=20 -max_len=4096 -rss_limit_mb=1024 -verbosity=0")
+  if(EXISTS ${dictionary})
+    string(APPEND options " -dict=${dictionary}")
+  endif()
+  # libFuzzer adds what it finds to the first folder: an empty one, or the next run would be another.
+  kiln_if_built(${target} "add_test(${target} sh -c \"rm -rf ${target}.seen && mkdir ${target}.seen && \
+exec ./${target} ${options} -artifact_prefix=${target}- ${target}.seen '${seeds}'\")
+    set_tests_properties(${target} PROPERTIES TIMEOUT 300 LABELS sanitized.fuzz WORKING_DIRECTORY \"${CMAKE_CURRENT_BINARY_DIR}\")")
 endfunction()

@@ -38,6 +38,7 @@ const std::vector<Library> kLibraries = {
     {"google/protobuf/", {"llb"}},
     {"ops.pb.h", {"llb"}},
     {"antlr4-runtime.h", {"frontend"}},
+    {"antlr4-runtime/", {"frontend/antlr"}},
     {"DockerfileLexer.h", {"frontend"}},
     {"DockerfileParser.h", {"frontend"}},
     {"seccomp.h", {"solver/executor"}},

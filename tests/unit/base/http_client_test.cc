@@ -44,9 +44,8 @@ class HttpClientTest : public testing::Test {
 };
 
 TEST_F(HttpClientTest, StatusHeadersAndBodyArrive) {
-  serve({.status = 404,
-         .headers = {{"X-Thing", " a b "}, {"x-thing", "second"}},
-         .body = "not here"});
+  serve(Response{
+      .status = 404, .headers = {{"X-Thing", " a b "}, {"x-thing", "second"}}, .body = "not here"});
   const HttpResponse response = must(send(request("/v2/x?n=1")));
   EXPECT_EQ(response.status, 404);
   EXPECT_EQ(response.header("x-thing"), "a b");
@@ -84,7 +83,7 @@ TEST_F(HttpClientTest, HeaderInjectionIsRefused) {
 }
 
 TEST_F(HttpClientTest, BodiesAreSentFromASource) {
-  serve({.status = 201});
+  serve(Response{.status = 201});
   const std::string data(300'000, 'u');
   StringSource source(data);
   HttpRequest r = request();
@@ -110,7 +109,7 @@ TEST_F(HttpClientTest, AShortSourceIsAnErrorAndNotAHang) {
 }
 
 TEST_F(HttpClientTest, PostWithoutBodyHasALength) {
-  serve({.status = 202});
+  serve(Response{.status = 202});
   HttpRequest r = request();
   r.method = "POST";
   must(send(r));
@@ -121,7 +120,7 @@ TEST_F(HttpClientTest, PostWithoutBodyHasALength) {
 }
 
 TEST_F(HttpClientTest, HeadHasHeadersOnly) {
-  serve({.headers = {{"Content-Length", "1000"}}});
+  serve(Response{.headers = {{"Content-Length", "1000"}}});
   HttpRequest r = request();
   r.method = "HEAD";
   EXPECT_EQ(must(send(r)).header("content-length"), "1000");
@@ -129,7 +128,7 @@ TEST_F(HttpClientTest, HeadHasHeadersOnly) {
 }
 
 TEST_F(HttpClientTest, RedirectsAreLeftToTheCaller) {
-  serve({.status = 307, .headers = {{"Location", "/elsewhere"}}});
+  serve(Response{.status = 307, .headers = {{"Location", "/elsewhere"}}});
   EXPECT_EQ(must(send(request())).header("location"), "/elsewhere");
   EXPECT_EQ(server_->requests().size(), 1U);
 }
@@ -144,7 +143,7 @@ TEST_F(HttpClientTest, OnlyHttpAndHttps) {
 }
 
 TEST_F(HttpClientTest, ConnectionsAreReused) {
-  serve({.body = "x"});
+  serve(Response{.body = "x"});
   for (int i = 0; i < 3; ++i) must(send(request()));
   EXPECT_EQ(server_->requests().at(2).connection, 1U);
 }
@@ -158,7 +157,7 @@ TEST_F(HttpClientTest, ConnectionRefusedIsUnavailable) {
 
 // libcurl keeps a handle's buffer after a failed lookup and refuses to change its size.
 TEST_F(HttpClientTest, AHostThatIsNotFoundIsSoEachTimeItIsAsked) {
-  serve({.body = "x"});
+  serve(Response{.body = "x"});
   HttpRequest r = request();
   r.url = "http://" + std::string(64, 'a') + ".invalid/";  // a label that no resolver sends
   for (int i = 0; i < 3; ++i) {
@@ -172,18 +171,18 @@ TEST_F(HttpClientTest, AHostThatIsNotFoundIsSoEachTimeItIsAsked) {
 
 TEST_F(HttpClientTest, TruncatedAndResetBodiesAreUnavailable) {
   for (const Fault fault : {Fault::kClose, Fault::kReset}) {
-    serve({.body = std::string(1000, 'b'), .fault = fault, .fault_after = 500});
+    serve(Response{.body = std::string(1000, 'b'), .fault = fault, .fault_after = 500});
     EXPECT_EQ(code_of(send(request())), "unavailable");
   }
 }
 
 TEST_F(HttpClientTest, GarbageIsUnavailable) {
-  serve({.raw = "SSH-2.0-OpenSSH_9.2\r\n"});
+  serve(Response{.raw = "SSH-2.0-OpenSSH_9.2\r\n"});
   EXPECT_EQ(code_of(send(request())), "unavailable");
 }
 
 TEST_F(HttpClientTest, SilenceBeforeTheHeadersTimesOut) {
-  serve({.fault = Fault::kStall, .silent = true});
+  serve(Response{.fault = Fault::kStall, .silent = true});
   HttpRequest r = request();
   r.header_timeout = 1s;
   const auto result = send(r);
@@ -192,7 +191,7 @@ TEST_F(HttpClientTest, SilenceBeforeTheHeadersTimesOut) {
 }
 
 TEST_F(HttpClientTest, AStalledBodyTimesOut) {
-  serve({.body = "abcdef", .fault = Fault::kStall, .fault_after = 3});
+  serve(Response{.body = "abcdef", .fault = Fault::kStall, .fault_after = 3});
   HttpRequest r = request();
   r.stall_timeout = 1s;
   const auto result = send(r);
@@ -235,7 +234,7 @@ class FullSink final : public Sink {
 };
 
 TEST_F(HttpClientTest, AnErrorOfTheBodyIsReturnedAsItIs) {
-  serve({.body = "data"});
+  serve(Response{.body = "data"});
   FullSink full;
   const auto result = client_->send(request(), full, {});
   EXPECT_EQ(code_of(result), "resource_exhausted");
@@ -244,7 +243,7 @@ TEST_F(HttpClientTest, AnErrorOfTheBodyIsReturnedAsItIs) {
 
 TEST_F(HttpClientTest, ARefusedBodyIsDroppedAndTheResponseReturned) {
   for (const size_t bytes : {size_t{10}, size_t{8} << 20U}) {
-    serve({.status = 401, .body = std::string(bytes, 'x')});
+    serve(Response{.status = 401, .body = std::string(bytes, 'x')});
     const auto only_ok = [](const HttpResponse& response) { return response.status == 200; };
     EXPECT_EQ(must(client_->send(request(), body_, {}, only_ok)).status, 401);
     EXPECT_EQ(body_.data(), "");
@@ -252,7 +251,7 @@ TEST_F(HttpClientTest, ARefusedBodyIsDroppedAndTheResponseReturned) {
 }
 
 TEST_F(HttpClientTest, ProgressCountsToTheTotal) {
-  serve({.body = std::string(100'000, 'p')});
+  serve(Response{.body = std::string(100'000, 'p')});
   uint64_t last = 0;
   uint64_t total = 0;
   HttpRequest r = request();
@@ -269,13 +268,14 @@ TEST_F(HttpClientTest, EndlessHeadersAreRefused) {
   std::string raw = "HTTP/1.1 200 OK\r\n";
   for (int i = 0; i < 300; ++i)
     raw += "X-" + std::to_string(i) + ": " + std::string(1000, 'h') + "\r\n";
-  serve({.raw = raw + "\r\n"});
+  serve(Response{.raw = raw + "\r\n"});
   EXPECT_NE(code_of(send(request())), "ok");
 }
 
 TEST_F(HttpClientTest, InterimResponsesAreSkipped) {
-  serve({.raw = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
-                "2\r\n\r\nok"});
+  serve(Response{
+      .raw = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
+             "2\r\n\r\nok"});
   const HttpResponse response = must(send(request()));
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(response.header("link"), std::nullopt);
@@ -284,15 +284,15 @@ TEST_F(HttpClientTest, InterimResponsesAreSkipped) {
 
 TEST_F(HttpClientTest, ChunkedBodiesAreJoinedAndCutOnesNoticed) {
   const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-  serve({.raw = head + "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"});
+  serve(Response{.raw = head + "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"});
   must(send(request()));
   EXPECT_EQ(body_.take(), "abcde");
-  serve({.raw = head + "5\r\nab"});
+  serve(Response{.raw = head + "5\r\nab"});
   EXPECT_EQ(code_of(send(request())), "unavailable");
 }
 
 TEST_F(HttpClientTest, CompressedBodiesAreLeftAsTheyAre) {
-  serve({.headers = {{"Content-Encoding", "gzip"}}, .body = "not really gzip"});
+  serve(Response{.headers = {{"Content-Encoding", "gzip"}}, .body = "not really gzip"});
   must(send(request()));
   EXPECT_EQ(body_.data(), "not really gzip");
 }
@@ -373,7 +373,7 @@ TEST_F(HttpClientTest, TlsIsVerifiedUnlessToldOtherwise) {
 }
 
 TEST_F(HttpClientTest, ATlsPeerThatStaysSilentTimesOut) {
-  serve({.fault = Fault::kStall, .silent = true});
+  serve(Response{.fault = Fault::kStall, .silent = true});
   HttpRequest r = request();
   r.url.replace(0, 4, "https");
   r.header_timeout = 1s;
