@@ -10,6 +10,7 @@ namespace kiln::server {
 namespace {
 
 constexpr std::string_view kBlobType = "application/octet-stream";
+constexpr uint64_t kQuotaStepBytes = 16U << 20U;
 
 std::string upload_location(const std::string& repository, const std::string& id) {
   return "/v2/" + repository + "/blobs/uploads/" + id;
@@ -65,9 +66,10 @@ Response content_response(const Request& request, OpenBlob blob, const BlobDiges
   if (is_known_to_client(request, etag)) return {304, std::move(headers), {}, {}};
   headers.emplace_back("Content-Type", type);
   headers.emplace_back("Accept-Ranges", "bytes");
+  headers.emplace_back("X-Content-Type-Options", "nosniff");
   const auto if_range = request.header("if-range");
   WantedRange range;
-  if (!if_range || *if_range == etag)
+  if (request.method == "GET" && (!if_range || *if_range == etag))
     range = wanted_range(request.header("range").value_or(""), blob.size);
   const std::string size = std::to_string(blob.size);
   if (range.kind == WantedRange::Kind::kUnsatisfiable) {
@@ -118,6 +120,12 @@ class RegistryApi::UploadReceiver : public BodyReceiver {
     if (writer_->size() + data.size() > wanted_.max_bytes)
       return error_response(ApiError(413, api::kSizeInvalid,
                                      "the blob is larger than " + human_bytes(wanted_.max_bytes)));
+    // Of a stream nobody knows in advance how long it gets.
+    const uint64_t before = writer_->size() / kQuotaStepBytes;
+    if (const uint64_t size = writer_->size() + data.size(); size / kQuotaStepBytes != before) {
+      const ApiStatus fits = registry_.check_quota(wanted_.repository, size, wanted_.digest);
+      if (!fits) return error_response(fits.error());
+    }
     if (const Status written = writer_->write(data); !written)
       return error_response(ApiError(written.error()));
     return std::nullopt;

@@ -47,8 +47,9 @@ RegistryApi::Answer RegistryApi::get_manifest(const Call& call) {
 /// Collects a document and stores it.
 class RegistryApi::ManifestReceiver : public BodyReceiver {
  public:
-  ManifestReceiver(Registry& registry, const Call& call)
-      : registry_(registry),
+  ManifestReceiver(RegistryApi& api, const Call& call)
+      : api_(api),
+        registry_(api.registry_),
         repository_(call.route.repository),
         reference_(call.route.rest),
         type_(call.request.header("content-type").value_or("")) {}
@@ -57,9 +58,17 @@ class RegistryApi::ManifestReceiver : public BodyReceiver {
     if (text_.size() + data.size() > kMaxManifestBytes)
       return error_response(
           ApiError(413, api::kManifestInvalid, "the manifest is larger than 4 MiB"));
+    // Many at once, each slowly, would otherwise fill the memory.
+    if (api_.documents_bytes_ += data.size();
+        api_.documents_bytes_ > api_.limits_.max_documents_bytes) {
+      api_.documents_bytes_ -= data.size();
+      return error_response(ApiError(429, api::kTooManyRequests, "too many manifests at once"));
+    }
     text_ += as_text(data);
     return std::nullopt;
   }
+
+  ~ManifestReceiver() override { api_.documents_bytes_ -= text_.size(); }
 
   Response finish() override {
     const auto stored = registry_.put_manifest(repository_, reference_, text_, type_);
@@ -77,6 +86,7 @@ class RegistryApi::ManifestReceiver : public BodyReceiver {
   }
 
  private:
+  RegistryApi& api_;
   Registry& registry_;
   const std::string repository_, reference_, type_;
   std::string text_;
@@ -86,7 +96,7 @@ RegistryApi::Answer RegistryApi::put_manifest(const Call& call) {
   KILN_TRY(check_reference(call.route.rest));
   if (call.request.body_bytes.value_or(0) > kMaxManifestBytes)
     return refuse(413, api::kManifestInvalid, "the manifest is larger than 4 MiB");
-  return std::make_unique<ManifestReceiver>(registry_, call);
+  return std::make_unique<ManifestReceiver>(*this, call);
 }
 
 RegistryApi::Answer RegistryApi::delete_manifest(const Call& call) {

@@ -12,6 +12,8 @@ namespace {
 namespace types = oci::media_type;
 
 constexpr int kMaxDepth = 32;
+// A parsed value takes far more than the two bytes it may have in the text.
+constexpr std::ptrdiff_t kMaxValues = 100000;
 constexpr std::array kForeignLayers = {
     std::string_view("application/vnd.oci.image.layer.nondistributable.v1.tar"),
     std::string_view("application/vnd.docker.image.rootfs.foreign.diff.tar")};
@@ -94,6 +96,9 @@ ApiStatus read_index(const Json& json, ManifestDocument& document) {
 
 ApiResult<ManifestDocument> parse_manifest_document(std::string_view text,
                                                     std::string_view content_type) {
+  const auto values = std::count_if(text.begin(), text.end(),
+                                    [](char c) { return c == ',' || c == '[' || c == '{'; });
+  if (values > kMaxValues) return invalid("the manifest has too many values");
   const Result<Json> json = Json::parse(text, {kMaxManifestBytes, kMaxDepth});
   if (!json) return invalid(json.error().message());
   if (!json->is_object()) return invalid("the manifest is not a JSON object");

@@ -95,8 +95,12 @@ Result<std::shared_ptr<oci::Repository>> Mirror::open(const std::string& reposit
     if (const auto found = open->find(repository); found != open->end()) return found->second;
   }
   KILN_TRY_ASSIGN(const oci::Reference place, place_of(repository, "latest"));
+  // Clients of ours wait meanwhile, and ask again themselves.
+  oci::RegistryAccess access{http_.get(), &credentials_};
+  access.first_pause = std::chrono::milliseconds(100);
+  access.repetitions = 1;
   KILN_TRY_ASSIGN(std::shared_ptr<oci::Repository> opened,
-                  oci::Repository::open({http_.get(), &credentials_}, place, stop_.get_token()));
+                  oci::Repository::open(access, place, stop_.get_token()));
   auto open = repositories_.lock();
   if (open->size() >= kMaxOpenRepositories) open->clear();  // those in use live on
   return (*open)[repository] = std::move(opened);

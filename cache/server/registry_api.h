@@ -8,6 +8,7 @@
 #include "cache/server/registry.h"
 #include "cache/server/route.h"
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -24,7 +25,8 @@ class RouteHandler {
 
 struct ApiLimits {
   uint64_t max_blob_bytes = 64ULL << 30U;
-  size_t max_page = 1000;  // names or descriptors in one response
+  size_t max_page = 1000;                     // names or descriptors in one response
+  uint64_t max_documents_bytes = 32U << 20U;  // of all manifests on the way, together
 };
 
 class RegistryApi : public RouteHandler {
@@ -71,6 +73,7 @@ class RegistryApi : public RouteHandler {
   Registry& registry_;
   Mirror* const mirror_;
   const ApiLimits limits_;
+  std::atomic<uint64_t> documents_bytes_{0};
 };
 
 struct RegistryApi::Call {

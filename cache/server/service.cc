@@ -72,6 +72,7 @@ Started Service::start(Request& request) {
 void Service::dress(const Request& request, Response& response) {
   if (is_about_registry(request.path))
     response.headers.emplace_back("Docker-Distribution-API-Version", "registry/2.0");
+  if (response.status == 429) response.headers.emplace_back("Retry-After", "1");
   if (response.status == 401)
     response.headers.emplace_back("WWW-Authenticate", challenge_text(request));
   if (!response.log.empty() && parts_.log)

@@ -269,6 +269,8 @@ TEST_P(ConformanceTest, ManifestsThatMeanNothingOrTwoThingsAreRefused) {
   EXPECT_EQ(put_manifest("a/manifests/" + digest_of("x"), good).code(), "DIGEST_INVALID");
   EXPECT_EQ(put_manifest("a/manifests/.tag", good).code(), "MANIFEST_INVALID");
   EXPECT_EQ(put_manifest("a/manifests/1", std::string(5U << 20U, ' ')).status, 413);
+  EXPECT_EQ(put_manifest("a/manifests/1", "[" + std::string(200000, ',') + "]").code(),
+            "MANIFEST_INVALID");
   const std::string wrong_size =
       R"({"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","size":9,"digest":")" +
       digest_of("{}") + "\"}]}";

@@ -55,7 +55,7 @@ class MirrorTest : public ::testing::Test {
   /// How often the other registry was asked for something with this in its path.
   size_t asked(const std::string& text) const {
     size_t count = 0;
-    for (const std::string& line : upstream_->audit)
+    for (const std::string& line : upstream_->audit())
       if (line.find("\"GET\"") != std::string::npos && line.find(text) != std::string::npos)
         ++count;
     return count;

@@ -35,7 +35,7 @@ TestRegistry::TestRegistry(ServerConfig config)
       std::make_unique<Registry>(*storage_, RegistryOptions{config.quotas, config.collect_grace});
   if (!config.upstreams.empty())
     mirror_ = must(Mirror::create(config.upstreams, *registry_, 4, {}));
-  const auto write = [this](std::string_view line) { audit.emplace_back(line); };
+  const auto write = [this](std::string_view line) { lines_.lock()->emplace_back(line); };
   service_ = std::make_unique<Service>(
       config, Service::Parts{*registry_, metrics_, mirror_.get(), write, {}});
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/fs.h"
+#include "base/guarded.h"
 #include "base/json.h"
 #include "cache/server/directory_storage.h"
 #include "cache/server/service.h"
@@ -41,10 +42,11 @@ class TestRegistry {
   Metrics& metrics() { return metrics_; }
   BlobStorage& storage() { return *storage_; }
   std::string path(const std::string& name) const { return dir_.path() + "/" + name; }
-  std::vector<std::string> audit;
+  std::vector<std::string> audit() const { return *lines_.lock(); }  // what was written so far
 
  private:
   TempDir dir_;
+  mutable Guarded<std::vector<std::string>> lines_;
   std::unique_ptr<DirectoryStorage> storage_;
   Metrics metrics_;
   std::unique_ptr<Registry> registry_;

@@ -154,14 +154,15 @@ TEST(ServiceTest, ChangesAndRefusalsAreWrittenDown) {
   (void)registry.ask(push("team/a", basic("alice", "wonderland")));
   (void)registry.ask(pull("team/a", basic("alice", "wonderland")));
   (void)registry.ask(pull("team/a", basic("alice", "a-guess")));
-  ASSERT_EQ(registry.audit.size(), 2U);
-  const Json event = must(Json::parse(registry.audit[0]));
+  const std::vector<std::string> audit = registry.audit();
+  ASSERT_EQ(audit.size(), 2U);
+  const Json event = must(Json::parse(audit[0]));
   EXPECT_EQ(event["who"].as_string(), "alice");
   EXPECT_EQ(event["method"].as_string(), "POST");
   EXPECT_EQ(event["status"].as_int(), 201);
   EXPECT_EQ(event["received"].as_int(), 1);
-  EXPECT_EQ(must(Json::parse(registry.audit[1]))["status"].as_int(), 401);
-  for (const std::string& line : registry.audit) EXPECT_EQ(line.find("a-guess"), std::string::npos);
+  EXPECT_EQ(must(Json::parse(audit[1]))["status"].as_int(), 401);
+  for (const std::string& line : audit) EXPECT_EQ(line.find("a-guess"), std::string::npos);
 }
 
 TEST(ServiceTest, MetricsAndCollectionAreForAdministrators) {
