@@ -21,6 +21,7 @@ enum Tag : uint8_t {
   kOs = 16,
   kArchitecture = 17,
   kVariant = 18,
+  kLayerTime = 19,
 };
 
 void write_layer(FieldWriter& out, const oci::LayerBlob& layer) {
@@ -71,7 +72,12 @@ std::string encode_result(const CacheKey& key, const CacheResult& result) {
   out.text(kLocalRef, result.local_ref);
   out.number(kEmptyTree, result.empty_tree ? 1 : 0);
   out.number(kCreated, static_cast<uint64_t>(result.created.time_since_epoch().count()));
-  for (const oci::LayerBlob& layer : result.layers) write_layer(out, layer);
+  for (size_t i = 0; i < result.layers.size(); ++i) {
+    write_layer(out, result.layers[i]);
+    if (i < result.layer_times.size())
+      out.number(kLayerTime,
+                 static_cast<uint64_t>(result.layer_times[i].time_since_epoch().count()));
+  }
   return std::move(out).sealed();
 }
 
@@ -89,8 +95,14 @@ Result<CacheResult> decode_result(const CacheKey& key, std::string_view bytes) {
   while (in.next_is(kMediaType)) {
     KILN_TRY_ASSIGN(oci::LayerBlob layer, read_layer(in));
     result.layers.push_back(std::move(layer));
+    if (!in.next_is(kLayerTime)) continue;
+    KILN_TRY_ASSIGN(const uint64_t time, in.number(kLayerTime));
+    result.layer_times.emplace_back(
+        std::chrono::seconds(static_cast<std::chrono::seconds::rep>(time)));
   }
-  if (!in.at_end()) return fail(Code::kDataLoss, "a result has more than it should");
+  if (!in.at_end() ||
+      (!result.layer_times.empty() && result.layer_times.size() != result.layers.size()))
+    return fail(Code::kDataLoss, "a result has more than it should");
   return result;
 }
 

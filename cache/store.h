@@ -19,6 +19,8 @@ struct CacheResult {
       local_ref;  // opaque here (a snapshot id); "" : the empty tree, or not on this machine
   bool empty_tree = false;             // the result is an empty tree (scratch)
   std::vector<oci::LayerBlob> layers;  // the whole chain, root first; empty: never exported
+  /// When each of `layers` was made; empty: not known.
+  std::vector<std::chrono::sys_seconds> layer_times;
   std::chrono::sys_time<std::chrono::nanoseconds>
       created{};  // when the step ran: history's `created`
 };
@@ -33,6 +35,8 @@ class KeyLock {
 class CacheStore {
  public:
   virtual ~CacheStore() = default;
+  /// `key` may be asked for soon: stores far away answer many at once. Never blocks.
+  virtual void announce(const CacheKey& /*key*/) {}
   virtual Result<std::optional<CacheResult>> find(const CacheKey& key) = 0;
   virtual Status save(const KeyRecord& record, const CacheResult& result) = 0;  // replaces
   /// A definition key that stood for a content key the last time: the fast path around reading an

@@ -16,6 +16,7 @@
 #include "cmd/render.h"
 #include "cmd/run_inputs.h"
 #include "cmd/settle_epoch.h"
+#include "cmd/shared_caches.h"
 #include "solver/solver.h"
 
 namespace kiln::cmd {
@@ -35,11 +36,14 @@ class Build {
     Result<OutputPlan> outputs = plan_outputs(options_);
     if (!outputs) return usage_failure(outputs.error());
     outputs_ = *std::move(outputs);
+    if (CommandResult read = read_cache_options(); !read) return read;
     KILN_CMD_TRY_ASSIGN(engine_, open_engine(options_.global, Need::kBuild, invocation_));
     if (CommandResult read = read_inputs(); !read) return read;
     start_display();
     const Result<ExportReport> report = build();
     renderer_->finish(report.has_value());
+    if (caches_)
+      for (BuildWarning& warning : caches_->warnings()) warnings_.push_back(std::move(warning));
     list_warnings();
     if (!report)
       return tl::unexpected(Failure{report.error(), exit_code_of(report.error()),
@@ -89,6 +93,16 @@ class Build {
            options_.allow.end();
   }
 
+  CommandResult read_cache_options() {
+    auto from = parse_cache_from(options_.cache_from);
+    if (!from) return usage_failure(from.error());
+    cache_from_ = *std::move(from);
+    auto to = parse_cache_to(options_.cache_to);
+    if (!to) return usage_failure(to.error());
+    cache_to_ = *std::move(to);
+    return {};
+  }
+
   CommandResult read_inputs() {
     const RootLayout& layout = engine_->layout();
     KILN_CMD_TRY(make_dirs(layout.stat_caches(), 0700));
@@ -135,6 +149,7 @@ class Build {
     if (allows("security.insecure")) ops.insecure_steps = InsecureSteps::kAllowed;
     ops.pack_targets = outputs_.pack_targets;
     ops.layer_compression = outputs_.compression;
+    if (caches_) ops.remote_layers = &caches_->layers();
     if (plan_.platforms.empty()) return ops;  // what is solved first says what the plan will be
     const PlatformResult& first = plan_.platforms.front().result;
     ops.source_date_epoch = first.source_date_epoch;
@@ -179,28 +194,58 @@ class Build {
   Result<ExportReport> build() {
     if (inputs_.remote) KILN_TRY(fetch());
     KILN_TRY(make_plan());
+    KILN_TRY_ASSIGN(caches_,
+                    SharedCaches::open({*engine_, *progress_, registries_, invocation_.stop},
+                                       cache_from_, cache_to_));
     const OpsEnvironment ops = operations();
+    KILN_TRY_ASSIGN(const Solved solved, solve(ops));
+    KILN_TRY_ASSIGN(const bool index, builds_index(options_));
+    KILN_TRY_ASSIGN(
+        ExportReport report,
+        export_all({solved.platforms, index ? ImageForm::kIndex : ImageForm::kManifest}));
+    ExportContext context = export_context();
+    KILN_TRY(caches_->fill(plan_.graph, solved.solution, outputs_.compression, context));
+    return report;
+  }
+
+  struct Solved {
+    Solution solution;
+    std::vector<PlatformResult> platforms;
+  };
+
+  /// Once more without the shared caches if one of them did not keep its word.
+  Result<Solved> solve(const OpsEnvironment& ops) {
+    Result<Solved> solved = solve_once(ops);
+    if (solved || !caches_->broken() || invocation_.stop.stop_requested()) return solved;
+    caches_->give_up(solved.error());
+    return solve_once(ops);
+  }
+
+  Result<Solved> solve_once(const OpsEnvironment& ops) {
     Solver solver({make_ops(ops), make_loader(ops), &engine_->workers()});
     SolveOptions solve;
     solve.max_parallel = options_.max_parallel;
     solve.caches = {&engine_->cache()};
-    KILN_TRY_ASSIGN(const Solution solution,
+    for (CacheStore* store : caches_->stores()) solve.caches.push_back(store);
+    KILN_TRY_ASSIGN(Solution solution,
                     solver.solve(plan_.graph, solve, *progress_, invocation_.stop));
-    ExportInput input;
-    KILN_TRY_ASSIGN(input.platforms, platform_results(plan_, solution, invocation_.stop));
-    KILN_TRY_ASSIGN(const bool index, builds_index(options_));
-    if (index) input.form = ImageForm::kIndex;
-    return export_all(input);
+    KILN_TRY_ASSIGN(std::vector<PlatformResult> platforms,
+                    platform_results(plan_, solution, invocation_.stop));
+    return Solved{std::move(solution), std::move(platforms)};
+  }
+
+  ExportContext export_context() {
+    return {engine_->snapshots(),
+            engine_->content(),
+            engine_->images(),
+            engine_->lease(),
+            engine_->scratch(),
+            *progress_,
+            make_pusher(*engine_, registries_)};
   }
 
   Result<ExportReport> export_all(const ExportInput& input) {
-    ExportContext context{engine_->snapshots(),
-                          engine_->content(),
-                          engine_->images(),
-                          engine_->lease(),
-                          engine_->scratch(),
-                          *progress_,
-                          make_pusher(*engine_, registries_)};
+    ExportContext context = export_context();
     ExportReport merged;
     for (const std::unique_ptr<Exporter>& exporter : outputs_.exporters) {
       KILN_TRY_ASSIGN(ExportReport report, exporter->run(input, context, invocation_.stop));
@@ -223,6 +268,9 @@ class Build {
   RunInputs run_inputs_;
   std::unique_ptr<Renderer> renderer_;
   std::unique_ptr<ProgressSink> progress_;
+  std::vector<CachePlace> cache_from_;
+  std::vector<CacheTarget> cache_to_;
+  std::unique_ptr<SharedCaches> caches_;  // there once there is a plan
   BuildPlan plan_;
   std::vector<BuildWarning> warnings_;
   // Shared by the fetching and the building: both see the same commit and the same download.

@@ -26,6 +26,19 @@ bool names_digest(const std::vector<Descriptor>& blobs, const Digest& digest) {
 
 }  // namespace
 
+BlobContent blob_content(ContentStore& content, const Descriptor& blob) {
+  const auto open = [&content,
+                     digest = blob.digest](uint64_t from) -> Result<std::unique_ptr<Source>> {
+    if (from == 0 && !content.is_known(digest)) return content.open(digest);
+    KILN_TRY_ASSIGN(Fd fd, content.open_fd(digest));
+    if (::lseek(fd.get(), static_cast<off_t>(from), SEEK_SET) < 0) {
+      return fail_errno("read", digest.to_string());
+    }
+    return std::make_unique<FdSource>(std::move(fd), digest.to_string());
+  };
+  return {blob, open};
+}
+
 Result<BlobOrigins> blob_origins(ImageStore& images, ContentStore& content,
                                  const std::string& domain) {
   std::map<Digest, std::set<std::string>> found;
@@ -106,19 +119,6 @@ Status ImagePush::collect_manifest(const std::string& text) {
   return {};
 }
 
-// From the start verified to the end; what goes on where it broke off is verified by the registry.
-BlobContent ImagePush::content_of(const Descriptor& blob) const {
-  const auto open = [this, digest = blob.digest](uint64_t from) -> Result<std::unique_ptr<Source>> {
-    if (from == 0 && !content_.is_known(digest)) return content_.open(digest);
-    KILN_TRY_ASSIGN(Fd fd, content_.open_fd(digest));
-    if (::lseek(fd.get(), static_cast<off_t>(from), SEEK_SET) < 0) {
-      return fail_errno("read", digest.to_string());
-    }
-    return std::make_unique<FdSource>(std::move(fd), digest.to_string());
-  };
-  return {blob, open};
-}
-
 Status ImagePush::check_missing(const std::stop_token& stop) {
   for (const Descriptor& manifest : missing_) {
     KILN_TRY_ASSIGN(const bool there, to_->has_manifest(manifest.digest, stop));
@@ -140,7 +140,7 @@ Status ImagePush::send(const PushEvents& events, std::stop_token stop) {
     };
     const auto origins = request_.origins.find(blob.digest);
     static const std::vector<std::string> kNone;
-    const BlobContent content = content_of(blob);
+    const BlobContent content = blob_content(content_, blob);
     KILN_TRY_ASSIGN(
         const Upload how,
         to_->upload(content, origins != request_.origins.end() ? origins->second : kNone, on_bytes,

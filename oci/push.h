@@ -23,6 +23,10 @@ using BlobOrigins = std::map<Digest, std::vector<std::string>>;
 Result<BlobOrigins> blob_origins(ImageStore& images, ContentStore& content,
                                  const std::string& domain);
 
+/// A blob of the store as it can be sent: from its start verified to its end; what goes on where it
+/// broke off is verified by the registry. Borrows the store.
+BlobContent blob_content(ContentStore& content, const Descriptor& blob);
+
 struct PushEvents {
   OnTransfer on_transfer;  // bytes of a blob sent so far
   std::function<void(const Descriptor& blob, const Upload& how)> on_done;  // from several threads
@@ -59,7 +63,6 @@ class ImagePush {
   Status collect(const Descriptor& document, int depth);
   Status collect_manifest(const std::string& text);
   Status check_missing(const std::stop_token& stop);
-  BlobContent content_of(const Descriptor& blob) const;
   Error wrapped(const Error& error) const;
 
   ContentStore& content_;

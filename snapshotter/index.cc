@@ -171,7 +171,8 @@ Result<int64_t> SnapshotIndex::insert(const SnapshotRow& row) {
   add.bind(1, row.parent).bind(2, row.layer).bind(3, row.directory);
   add.bind(4, int64_t{row.portable}).bind(5, boot_id_).bind(6, int64_t{row.synced});
   add.bind(7, static_cast<int64_t>(row.used_seq)).bind(9, row.description);
-  add.bind(10, static_cast<int64_t>(std::time(nullptr)));
+  add.bind(10, row.created_seconds != 0 ? row.created_seconds
+                                        : static_cast<int64_t>(std::time(nullptr)));
   bind_optional(add, 8, row.size_bytes);
   bind_optional(add, 11, row.root_mtime);
   KILN_TRY_ASSIGN(const bool inserted, add.step());

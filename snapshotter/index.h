@@ -33,7 +33,7 @@ struct SnapshotRow {
   // noted.
   std::optional<int64_t> root_mtime;
   std::string description;
-  int64_t created_seconds = 0;  // since 1970; set by insert()
+  int64_t created_seconds = 0;  // since 1970; insert() makes 0 the present
 };
 
 /// A packed form of a layer. `level`: what it was compressed with here; nullopt: by somebody else.

@@ -30,8 +30,10 @@ class SnapshotStore : public Snapshotter {
                                                   const oci::Lease& lease,
                                                   std::stop_token stop) override;
   Result<std::unique_ptr<SnapshotView>> view(const SnapshotId& id, std::stop_token stop) override;
+  using Snapshotter::add_layer;
   Result<SnapshotId> add_layer(const std::optional<SnapshotId>& parent, const oci::LayerBlob& layer,
-                               const oci::Lease& lease) override;
+                               const oci::Lease& lease,
+                               std::optional<std::chrono::sys_seconds> made) override;
   Result<SnapshotId> restack(const std::optional<SnapshotId>& parent, const SnapshotId& layer_of,
                              const oci::Lease& lease) override;
   Result<SnapshotFacts> facts(const SnapshotId& id) override;

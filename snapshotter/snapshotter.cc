@@ -225,7 +225,8 @@ Result<std::unique_ptr<SnapshotView>> SnapshotStore::view(const SnapshotId& id,
 }
 
 Result<SnapshotId> SnapshotStore::add_layer(const std::optional<SnapshotId>& parent,
-                                            const oci::LayerBlob& layer, const oci::Lease& lease) {
+                                            const oci::LayerBlob& layer, const oci::Lease& lease,
+                                            std::optional<std::chrono::sys_seconds> made) {
   KILN_TRY_ASSIGN(const Chain chain, load(parent, &lease));
   KILN_TRY_ASSIGN(const bool present, content_.touch(layer.descriptor.digest, lease));
   if (!present) {
@@ -241,6 +242,7 @@ Result<SnapshotId> SnapshotStore::add_layer(const std::optional<SnapshotId>& par
       row.synced = true;  // it has no directory to lose
       row.used_seq = lease.sequence();
       row.description = "layer " + layer.diff_id.to_string();
+      if (made) row.created_seconds = made->time_since_epoch().count();
       KILN_TRY_ASSIGN(id, index_.insert(row));
     }
     KILN_TRY_ASSIGN(const Chain found, load_in_transaction(id, &lease));

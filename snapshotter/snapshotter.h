@@ -66,8 +66,14 @@ class Snapshotter {
   virtual Result<std::unique_ptr<SnapshotView>> view(const SnapshotId& id,
                                                      std::stop_token stop) = 0;
   /// A snapshot whose layer is `layer`, lazily. The same parent and diff ID give the same snapshot.
+  /// `made`: of a new one; nullopt: now.
   virtual Result<SnapshotId> add_layer(const std::optional<SnapshotId>& parent,
-                                       const oci::LayerBlob& layer, const oci::Lease& lease) = 0;
+                                       const oci::LayerBlob& layer, const oci::Lease& lease,
+                                       std::optional<std::chrono::sys_seconds> made) = 0;
+  Result<SnapshotId> add_layer(const std::optional<SnapshotId>& parent, const oci::LayerBlob& layer,
+                               const oci::Lease& lease) {
+    return add_layer(parent, layer, lease, std::nullopt);
+  }
   /// A snapshot on `parent` with the layer (in all its forms, shared on disk) of `layer_of`: merge
   /// without copying.
   virtual Result<SnapshotId> restack(const std::optional<SnapshotId>& parent,

@@ -17,6 +17,10 @@ void warn(JobContext& job, const Error& error) {
 CacheAccess::CacheAccess(std::vector<CacheStore*> stores, ResultLoader load)
     : stores_(std::move(stores)), load_(std::move(load)) {}
 
+void CacheAccess::announce(const CacheKey& key) const {
+  for (CacheStore* store : stores_) store->announce(key);
+}
+
 std::optional<CacheKey> CacheAccess::find_alias(const CacheKey& fast) const {
   for (CacheStore* store : stores_) {
     auto target = store->find_alias(fast);

@@ -23,6 +23,8 @@ class CacheAccess {
   CacheAccess(std::vector<CacheStore*> stores, ResultLoader load);
   bool empty() const { return stores_.empty(); }
 
+  /// Never blocks.
+  void announce(const CacheKey& key) const;
   std::optional<CacheKey> find_alias(const CacheKey& fast) const;
   /// The first store's result that can be loaded. One whose content is gone or damaged is
   /// forgotten. What a further store has is saved in the first one if `record` is known.

@@ -234,6 +234,14 @@ KeyRecord Edge::definition_record() const {
   return record;
 }
 
+std::optional<KeyRecord> Edge::alias_record() const {
+  if (!keyed_ || !map_ || freshness_ != Freshness::kCacheable) return std::nullopt;
+  const KeyView view = view_keys();
+  if (!view.all_known || !view.by_content || !view.alias_possible || view.definition_missing)
+    return std::nullopt;
+  return definition_record();
+}
+
 KeyRecord Edge::canonical_record() const {
   KeyRecord record{map_->op, spec_.output, {}, std::string(spec_.name)};
   for (size_t i = 0; i < inputs_.size(); ++i) {

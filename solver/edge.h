@@ -127,6 +127,9 @@ class Edge {
   bool keyed() const { return keyed_; }
   bool delayed() const { return delayed_; }
   InputAnswer answer() const { return {key_, freshness_}; }
+  /// What an alias of the key would be saved under; nullopt if it can have none: no input is taken
+  /// by content, or one has no key or a stale one.
+  std::optional<KeyRecord> alias_record() const;
   /// The canonical record, once known and unless an alias stood for it.
   const std::optional<KeyRecord>& record() const { return record_; }
 

@@ -145,6 +145,7 @@ void Loop::act(EdgeId id, const SaveAlias& action) {
 
 void Loop::act(EdgeId id, const PublishKey&) {
   Slot& slot = slots_[id];
+  if (const std::optional<CacheKey> key = slot.edge.answer().key) caches_.announce(*key);
   for (const User& user : std::exchange(slot.key_users, {}))
     events_.emplace_back(user.edge, InputKeyed{user.input, slot.edge.answer()});
 }
@@ -205,8 +206,13 @@ Result<Solution> Loop::outcome(bool stop_requested) {
   for (const auto& outputs : edges_) {
     for (const auto& [index, id] : outputs) {
       const Slot& slot = slots_[id];
-      SolvedEdge edge{slot.output,        slot.source,     slot.edge.answer().key,
-                      slot.edge.record(), slot.result.ref, std::nullopt};
+      SolvedEdge edge{slot.output,
+                      slot.source,
+                      slot.edge.answer().key,
+                      slot.edge.record(),
+                      slot.edge.alias_record(),
+                      slot.result.ref,
+                      std::nullopt};
       if (slot.complete) edge.created = slot.result.created;
       solution.edges.push_back(std::move(edge));
     }

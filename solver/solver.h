@@ -45,7 +45,8 @@ struct SolvedEdge {
   std::optional<CacheKey> key;  // canonical; nullopt: not cacheable
   std::optional<KeyRecord>
       record;  // what cache export and explaining walk; nullopt if an alias gave the key
-  RefPtr ref;  // null unless it was needed
+  std::optional<KeyRecord> alias;  // what an alias of `key` is saved under
+  RefPtr ref;                      // null unless it was needed
   std::optional<std::chrono::sys_time<std::chrono::nanoseconds>>
       created;  // of the cached or fresh result
 };

@@ -1,10 +1,12 @@
 #include "solver/ops/ops.h"
 
 #include "base/strings.h"
+#include "cache/remote_layers.h"
 #include "solver/ops/cache_mounts.h"
 #include "solver/ops/exec_op.h"
 #include "solver/ops/file_op.h"
 #include "solver/ops/merge_diff_op.h"
+#include "solver/ops/remote_ref.h"
 #include "solver/ops/snapshot_ref.h"
 #include "solver/ops/source_op.h"
 
@@ -52,15 +54,7 @@ Result<std::optional<SnapshotId>> load_snapshot(const OpsEnvironment& environmen
   if (result.layers.empty())
     return fail(Code::kNotFound, "snapshot " + result.local_ref + " is gone");
   // Known by its layers, from another machine or an earlier life: good if the bytes are here.
-  std::optional<SnapshotId> top;
-  for (const oci::LayerBlob& layer : result.layers) {
-    KILN_TRY_ASSIGN(const bool present,
-                    environment.content->touch(layer.descriptor.digest, *environment.lease));
-    if (!present)
-      return fail(Code::kNotFound, "layer " + layer.descriptor.digest.to_string() + " is gone");
-    KILN_TRY_ASSIGN(top, environment.snapshotter->add_layer(top, layer, *environment.lease));
-  }
-  return top;
+  return snapshot_of_layers(environment, result);
 }
 
 }  // namespace
@@ -82,8 +76,14 @@ OpFactory make_ops(const OpsEnvironment& environment) {
 
 ResultLoader make_loader(const OpsEnvironment& environment) {
   return [&environment](const CacheResult& result) -> Result<RefPtr> {
-    KILN_TRY_ASSIGN(const auto id, load_snapshot(environment, result));
-    return make_snapshot_ref(*environment.snapshotter, id, environment.scratch, result.created);
+    const auto id = load_snapshot(environment, result);
+    if (!id && id.error().code() == Code::kNotFound && environment.remote_layers != nullptr &&
+        !result.layers.empty()) {
+      KILN_TRY_ASSIGN(const bool elsewhere, environment.remote_layers->can_fetch(result.layers));
+      if (elsewhere) return std::make_shared<RemoteRef>(environment, result);
+    }
+    if (!id) return tl::unexpected(id.error());
+    return make_snapshot_ref(*environment.snapshotter, *id, environment.scratch, result.created);
   };
 }
 

@@ -24,6 +24,10 @@
 #include "solver/sources/image.h"
 #include "solver/sources/remote_facts.h"
 
+namespace kiln::cache {
+class RemoteLayers;
+}
+
 namespace kiln {
 
 /// Reads a secret when a step needs it, so that an unused one is never read.
@@ -47,8 +51,11 @@ struct OpsEnvironment {
   ImageSources images;
   std::map<std::string, LocalContext> contexts;  // by source name: "context", "dockerfile", …
   std::string user_agent = "kiln";               // of http sources
-  Downloads* downloads = nullptr;                // null: an unchanged download is fetched anew
-  std::shared_ptr<RemoteFacts> remotes;          // null: every operation asks for itself
+  cache::RemoteLayers* remote_layers = nullptr;  // null: there is no shared cache
+  std::function<void(const oci::Descriptor& blob, uint64_t done_bytes)>
+      on_layer_bytes;                    // of what is fetched from them
+  Downloads* downloads = nullptr;        // null: an unchanged download is fetched anew
+  std::shared_ptr<RemoteFacts> remotes;  // null: every operation asks for itself
 
   std::map<std::string, SecretProvider> secrets;   // by id
   std::map<std::string, std::string> ssh_sockets;  // id -> path of an agent's socket

@@ -1,0 +1,162 @@
+#include "cmd/cache_options.h"
+
+#include <map>
+
+#include "base/strings.h"
+#include "oci/reference.h"
+
+namespace kiln::cmd {
+namespace {
+
+/// One option's text, from which its parts are taken by name.
+class CacheText {
+ public:
+  static Result<CacheText> parse(std::string option, const std::string& text) {
+    CacheText parsed(option + " " + quote(text));
+    KILN_TRY_ASSIGN(const std::vector<std::string> fields, parse_csv(text));
+    if (fields.size() == 1 && fields[0].find('=') == std::string::npos) {
+      parsed.parts_ = {{"type", "registry"}, {"ref", fields[0]}};
+      return parsed;
+    }
+    for (const std::string& field : fields) {
+      const size_t equals = field.find('=');
+      if (equals == std::string::npos) return parsed.wrong(quote(field) + " is not KEY=VALUE");
+      const std::string key = to_lower(trim(std::string_view(field).substr(0, equals)));
+      if (!parsed.parts_.emplace(key, field.substr(equals + 1)).second)
+        return parsed.wrong(quote(key) + " is given twice");
+    }
+    if (!parsed.parts_.contains("type")) return parsed.wrong("it has no type=");
+    return parsed;
+  }
+
+  std::string take(const std::string& key, const std::string& otherwise = {}) {
+    asked_.push_back(key);
+    const auto found = parts_.find(key);
+    if (found == parts_.end()) return otherwise;
+    std::string value = std::move(found->second);
+    parts_.erase(found);
+    return value;
+  }
+  Result<std::string> need(const std::string& key, const std::string& what) {
+    std::string value = take(key);
+    if (value.empty()) return wrong("it needs " + key + "=" + what);
+    return value;
+  }
+  Result<bool> take_bool(const std::string& key, bool otherwise) {
+    const std::string value = to_lower(take(key, otherwise ? "true" : "false"));
+    if (value == "true" || value == "1") return true;
+    if (value == "false" || value == "0") return false;
+    return wrong(key + "=" + quote(value) + ": expected true or false");
+  }
+  Status refuse_rest() const {
+    if (parts_.empty()) return {};
+    const std::string& key = parts_.begin()->first;
+    return wrong("unknown option " + quote(key) + did_you_mean(key, asked_));
+  }
+  tl::unexpected<Error> wrong(const std::string& why) const {
+    return fail(Code::kInvalidArgument, option_ + ": " + why);
+  }
+  tl::unexpected<Error> missing_type(const std::string& type, const std::string& known) const {
+    for (const char* later : {"inline", "gha", "s3", "azblob"})
+      if (type == later)
+        return tl::unexpected(Error(Code::kUnimplemented, option_ + ": kiln has no type=" + type)
+                                  .hint("it has " + known));
+    return wrong("unknown type " + quote(type) + ": expected " + known);
+  }
+
+ private:
+  explicit CacheText(std::string option) : option_(std::move(option)) {}
+  std::string option_;  // with its text, for errors
+  std::map<std::string, std::string> parts_;
+  std::vector<std::string> asked_;
+};
+
+Status take_reference(CacheText& text, CachePlace& place) {
+  KILN_TRY_ASSIGN(place.where, text.need("ref", "NAME[:TAG]"));
+  const Result<oci::Reference> name = oci::Reference::parse(place.where);
+  if (!name) return text.wrong(name.error().message());
+  KILN_TRY_ASSIGN(place.insecure, text.take_bool("registry.insecure", false));
+  return {};
+}
+
+Result<CachePlace> place_of_import(CacheText& text) {
+  CachePlace place;
+  const std::string type = text.take("type");
+  if (type == "local") {
+    place.kind = CacheKind::kDirectory;
+    KILN_TRY_ASSIGN(place.where, text.need("src", "DIRECTORY"));
+    place.tag = text.take("tag", place.tag);
+  } else if (type == "registry") {
+    KILN_TRY(take_reference(text, place));
+  } else {
+    return text.missing_type(type, "local, registry");
+  }
+  KILN_TRY(text.refuse_rest());
+  return place;
+}
+
+Result<std::optional<oci::CompressionOptions>> take_compression(CacheText& text) {
+  const std::string type = text.take("compression"), level = text.take("compression-level");
+  if (type.empty() && level.empty()) return std::nullopt;
+  oci::CompressionOptions compression;
+  if (!type.empty()) {
+    KILN_TRY_ASSIGN(compression.type, oci::parse_compression(type));
+  }
+  if (!level.empty()) {
+    const int64_t highest = compression.type == oci::Compression::kZstd ? 22 : 9;
+    const Result<int64_t> value = parse_int(level);
+    if (!value || *value < 0 || *value > highest)
+      return text.wrong("compression-level=" + quote(level) + ": expected 0 to " +
+                        std::to_string(highest));
+    compression.level = static_cast<int>(*value);
+  }
+  return compression;
+}
+
+Result<CacheTarget> target_of_export(CacheText& text) {
+  CacheTarget target;
+  const std::string type = text.take("type");
+  if (type == "local") {
+    target.place.kind = CacheKind::kDirectory;
+    KILN_TRY_ASSIGN(target.place.where, text.need("dest", "DIRECTORY"));
+    target.place.tag = text.take("tag", target.place.tag);
+    KILN_TRY_ASSIGN(target.reset, text.take_bool("reset", false));
+  } else if (type == "registry") {
+    KILN_TRY(take_reference(text, target.place));
+  } else {
+    return text.missing_type(type, "local, registry");
+  }
+  const std::string mode = text.take("mode", "min");
+  if (mode != "min" && mode != "max")
+    return text.wrong("mode=" + quote(mode) + ": expected min or max");
+  target.mode = mode == "max" ? CacheMode::kMax : CacheMode::kMin;
+  KILN_TRY_ASSIGN(target.compression, take_compression(text));
+  KILN_TRY_ASSIGN(const bool ignore_error, text.take_bool("ignore-error", true));
+  target.must_succeed = !ignore_error;
+  KILN_TRY(text.refuse_rest());
+  return target;
+}
+
+}  // namespace
+
+Result<std::vector<CachePlace>> parse_cache_from(std::span<const std::string> texts) {
+  std::vector<CachePlace> places;
+  for (const std::string& text : texts) {
+    KILN_TRY_ASSIGN(CacheText parsed, CacheText::parse("--cache-from", text));
+    KILN_TRY_ASSIGN(CachePlace place, place_of_import(parsed));
+    places.push_back(std::move(place));
+  }
+  return places;
+}
+
+Result<std::vector<CacheTarget>> parse_cache_to(std::span<const std::string> texts) {
+  std::vector<CacheTarget> targets;
+  for (const std::string& text : texts) {
+    KILN_TRY_ASSIGN(CacheText parsed, CacheText::parse("--cache-to", text));
+    KILN_TRY_ASSIGN(CacheTarget target, target_of_export(parsed));
+    targets.push_back(std::move(target));
+  }
+  return targets;
+}
+
+}  // namespace kiln::cmd

@@ -1,0 +1,36 @@
+// --cache-from and --cache-to as values (CLI.md B.3).
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cmd/options.h"
+#include "exporter/cache_export.h"
+
+namespace kiln::cmd {
+
+enum class CacheKind : uint8_t { kDirectory, kRegistry };
+
+struct CachePlace {
+  CacheKind kind = CacheKind::kRegistry;
+  std::string where;           // a directory, or a reference
+  std::string tag = "latest";  // kDirectory
+  bool insecure = false;       // kRegistry: http, or https that does not verify
+};
+struct CacheTarget {
+  CachePlace place;
+  CacheMode mode = CacheMode::kMin;
+  std::optional<oci::CompressionOptions> compression;  // nullopt: the image's
+  bool reset = false;                                  // kDirectory
+  bool must_succeed = false;                           // ignore-error=false
+};
+
+/// `--cache-from` values: type=…,KEY=VALUE, or a reference alone. kInvalidArgument with
+/// did-you-mean; kUnimplemented: types that kiln does not have (inline, gha, s3, azblob).
+Result<std::vector<CachePlace>> parse_cache_from(std::span<const std::string> texts);
+Result<std::vector<CacheTarget>> parse_cache_to(std::span<const std::string> texts);
+
+}  // namespace kiln::cmd

@@ -1,0 +1,111 @@
+#include "cmd/shared_caches.h"
+
+#include "cache/directory_transport.h"
+
+namespace kiln::cmd {
+namespace {
+
+// What a cache may cost that is dead, slow or stuck.
+constexpr std::chrono::milliseconds kPatience{5000};
+
+}  // namespace
+
+SharedCaches::SharedCaches(const Inputs& inputs)
+    : inputs_(inputs), layers_(inputs.engine.content(), inputs.engine.lease(), kPatience) {}
+
+Result<std::unique_ptr<SharedCaches>> SharedCaches::open(const Inputs& inputs,
+                                                         const std::vector<CachePlace>& from,
+                                                         const std::vector<CacheTarget>& to) {
+  std::unique_ptr<SharedCaches> caches(new SharedCaches(inputs));
+  for (const CachePlace& place : from) {
+    cache::RemoteCacheStore::Config config;
+    KILN_TRY_ASSIGN(config.transport,
+                    place.kind == CacheKind::kDirectory
+                        ? caches->directory(place, false)
+                        : caches->registry(place, cache::RegistryTransport::Use::kRead));
+    config.layers = &caches->layers_;
+    config.patience = kPatience;
+    config.stop = inputs.stop;
+    config.on_lost = [self = caches.get(), step = "importing cache from " +
+                                                  config.transport->name()](const Error& error) {
+      self->warn(step, error);
+    };
+    caches->stores_.push_back(std::make_unique<cache::RemoteCacheStore>(std::move(config)));
+  }
+  for (const CacheTarget& target : to) {
+    KILN_TRY_ASSIGN(auto transport,
+                    target.place.kind == CacheKind::kDirectory
+                        ? caches->directory(target.place, target.reset)
+                        : caches->registry(target.place, cache::RegistryTransport::Use::kWrite));
+    caches->fillings_.push_back({target, std::move(transport)});
+  }
+  return caches;
+}
+
+Result<SharedCaches::Transport> SharedCaches::directory(const CachePlace& place, bool reset) const {
+  using cache::DirectoryTransport;
+  return std::make_shared<DirectoryTransport>(DirectoryTransport::Config{
+      place.where, place.tag,
+      reset ? DirectoryTransport::Reset::kYes : DirectoryTransport::Reset::kNo});
+}
+
+// What is not there at once is given up, not asked for again.
+Result<SharedCaches::Transport> SharedCaches::registry(const CachePlace& place,
+                                                       cache::RegistryTransport::Use use) const {
+  KILN_TRY_ASSIGN(const oci::Reference name, oci::Reference::parse(place.where));
+  KILN_TRY_ASSIGN(oci::RegistryAccess access, place.insecure
+                                                  ? inputs_.registries->insecure_access(name.domain)
+                                                  : inputs_.registries->access());
+  access.repetitions = 1;
+  KILN_TRY_ASSIGN(Transport transport, cache::RegistryTransport::open(access, name, use));
+  return transport;
+}
+
+std::vector<CacheStore*> SharedCaches::stores() const {
+  std::vector<CacheStore*> stores;
+  for (const auto& store : stores_) stores.push_back(store.get());
+  return stores;
+}
+
+void SharedCaches::give_up(const Error& why) {
+  warn("building without the shared caches", why);
+  stores_.clear();
+  layers_.clear();
+}
+
+Status SharedCaches::fill(const llb::Graph& graph, const Solution& solution,
+                          oci::CompressionOptions image_compression, ExportContext& context) {
+  for (const Filling& filling : fillings_) {
+    CacheExportOptions options;
+    options.mode = filling.target.mode;
+    options.compression = filling.target.compression.value_or(image_compression);
+    options.patience = kPatience;
+    const Status filled = export_cache(graph, solution, *filling.transport, options,
+                                       inputs_.engine.cache(), context, inputs_.stop);
+    if (filled) continue;
+    if (inputs_.stop.stop_requested()) return filled;
+    if (filling.target.must_succeed)
+      return tl::unexpected(filled.error().wrap("export cache to " + filling.transport->name()));
+    warn("exporting cache to " + filling.transport->name(), filled.error());
+  }
+  return {};
+}
+
+void SharedCaches::warn(const std::string& step, const Error& error) {
+  BuildWarning warning;
+  warning.rule = "CacheUnavailable";
+  warning.message = step + ": " + error.to_string();
+  warning.vertex = Digest::of(step);
+  inputs_.progress.on_event(VertexStarted{*warning.vertex, step});
+  inputs_.progress.on_event(warning);
+  inputs_.progress.on_event(VertexDone{*warning.vertex, VertexOutcome::kDone, std::nullopt});
+  const std::lock_guard hold(mutex_);
+  warnings_.push_back(std::move(warning));
+}
+
+std::vector<BuildWarning> SharedCaches::warnings() {
+  const std::lock_guard hold(mutex_);
+  return warnings_;
+}
+
+}  // namespace kiln::cmd

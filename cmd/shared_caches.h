@@ -1,0 +1,66 @@
+// The caches that a build shares with other machines: those it reads (--cache-from) and those it
+// fills (--cache-to). None of them fails a build unless the user said so.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <vector>
+
+#include "cache/registry_transport.h"
+#include "cache/remote_layers.h"
+#include "cache/remote_store.h"
+#include "cmd/cache_options.h"
+#include "cmd/engine.h"
+#include "cmd/registries.h"
+#include "exporter/cache_export.h"
+
+namespace kiln::cmd {
+
+class SharedCaches {
+ public:
+  /// What they work with; borrowed.
+  struct Inputs {
+    Engine& engine;
+    ProgressSink& progress;
+    std::shared_ptr<Registries> registries;
+    std::stop_token stop;
+  };
+  static Result<std::unique_ptr<SharedCaches>> open(const Inputs& inputs,
+                                                    const std::vector<CachePlace>& from,
+                                                    const std::vector<CacheTarget>& to);
+
+  /// In lookup order, after the engine's own.
+  std::vector<CacheStore*> stores() const;
+  cache::RemoteLayers& layers() { return layers_; }
+  /// True: a cache did not have what its entries promised, so that what was found in it is of no
+  /// use. The build is to be solved again, without them.
+  bool broken() const { return layers_.failed() && !stores_.empty(); }
+  /// They are not asked any more; `why` becomes a warning.
+  void give_up(const Error& why);
+  /// An error: a cache that had to succeed did not.
+  Status fill(const llb::Graph& graph, const Solution& solution,
+              oci::CompressionOptions image_compression, ExportContext& context);
+  /// What went wrong with them, for the end of the build.
+  std::vector<BuildWarning> warnings();
+
+ private:
+  struct Filling {
+    CacheTarget target;
+    std::shared_ptr<cache::CacheTransport> transport;
+  };
+  explicit SharedCaches(const Inputs& inputs);
+  using Transport = std::shared_ptr<cache::CacheTransport>;
+  Result<Transport> directory(const CachePlace& place, bool reset) const;
+  Result<Transport> registry(const CachePlace& place, cache::RegistryTransport::Use use) const;
+  void warn(const std::string& step, const Error& error);
+
+  const Inputs inputs_;
+  cache::RemoteLayers layers_;
+  std::vector<std::unique_ptr<cache::RemoteCacheStore>> stores_;
+  std::vector<Filling> fillings_;
+  std::mutex mutex_;  // warnings_
+  std::vector<BuildWarning> warnings_;
+};
+
+}  // namespace kiln::cmd

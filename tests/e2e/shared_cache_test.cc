@@ -1,0 +1,164 @@
+// Caches that machines share: another root stands for another machine.
+#include <gmock/gmock.h>
+
+#include "base/fs.h"
+#include "tests/e2e/kiln_runner.h"
+#include "tests/fakes/fake_registry.h"
+
+namespace kiln::e2e {
+namespace {
+
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::Not;
+
+enum class Place : uint8_t { kDirectory, kRegistry };
+
+class SharedCacheTest : public KilnTest, public testing::WithParamInterface<Place> {
+ protected:
+  void SetUp() override {
+    KilnTest::SetUp();
+    if (IsSkipped()) return;
+    // One base image for both machines: an import has a time of its own.
+    ASSERT_EQ(kiln({"save", "base", "-o", path("base.tar")}).exit_code, 0);
+    ASSERT_EQ(kiln_at(path("other"), {"load", "-q", "-i", path("base.tar")}).exit_code, 0);
+    context_ =
+        context("c", {{"f", "data"},
+                      {"Dockerfile", kBuildStage + "RUN echo ran-$((2))\n"
+                                                   "FROM base\n"
+                                                   "RUN echo ran-$((3)); date +%s.%N > /made\n"
+                                                   "COPY --from=build /out /stamp /\n"
+                                                   "ENV A=b\n"}});
+  }
+  Output build_on(const std::string& where, std::vector<std::string> more) const {
+    std::vector<std::string> args = {"build", "--progress=plain", "-t", "app", context_};
+    args.insert(args.begin() + 1, more.begin(), more.end());
+    Output output = kiln_at(where, args);
+    EXPECT_EQ(output.exit_code, 0) << output.err;
+    return output;
+  }
+  std::string image_id(const std::string& where) const {
+    return kiln_at(where, {"images", "-q", "--no-trunc", "app"}).out;
+  }
+  std::string to(const std::string& more = {}) const {
+    return GetParam() == Place::kDirectory
+               ? "--cache-to=type=local,dest=" + path("cache") + more
+               : "--cache-to=type=registry,ref=" + registry_.host() + "/team/app:cache" + more;
+  }
+  std::string from() const {
+    return GetParam() == Place::kDirectory
+               ? "--cache-from=type=local,src=" + path("cache")
+               : "--cache-from=type=registry,ref=" + registry_.host() + "/team/app:cache";
+  }
+  void lose_layers() {
+    if (GetParam() == Place::kDirectory)
+      ASSERT_TRUE(remove_tree(path("cache/blobs")));
+    else
+      registry_.script("GET", "/blobs/", fake::FakeRegistry::status(404), 1000);
+  }
+  void must_write(const std::string& file, const std::string& text) const {
+    ASSERT_TRUE(write_file(context_ + "/" + file, text));
+  }
+  // What a step prints only if it runs.
+  static bool ran(const Output& build, int step) {
+    return build.err.find("ran-" + std::to_string(step)) != std::string::npos;
+  }
+  const std::string kBuildStage =
+      "FROM base AS build\nCOPY f /f\nRUN echo ran-$((1)); cat f > out; date +%s.%N > stamp\n";
+  std::string context_;
+  fake::FakeRegistry registry_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Places, SharedCacheTest,
+                         testing::Values(Place::kDirectory, Place::kRegistry),
+                         [](const auto& place) {
+                           return place.param == Place::kDirectory ? "Directory" : "Registry";
+                         });
+
+TEST_P(SharedCacheTest, AnotherMachineRunsNothingAndGetsTheSameImage) {
+  const Output first = build_on(root(), {to(",mode=max")});
+  EXPECT_TRUE(ran(first, 1) && ran(first, 3));
+  const Output again = build_on(path("other"), {from()});
+  EXPECT_THAT(again.err, Not(ContainsRegex("ran-[0-9]")));
+  EXPECT_EQ(image_id(path("other")), image_id(root()));
+}
+
+TEST_P(SharedCacheTest, WhatChangedRunsOnWhatIsShared) {
+  (void)build_on(root(), {to(",mode=max")});
+  must_write("Dockerfile", kBuildStage + "RUN echo ran-$((4)); cat stamp out > both\n");
+  const Output changed = build_on(path("other"), {from()});
+  EXPECT_FALSE(ran(changed, 1)) << changed.err;
+  EXPECT_TRUE(ran(changed, 4)) << changed.err;
+}
+
+TEST_P(SharedCacheTest, MinKeepsWhatIsInTheImage) {
+  (void)build_on(root(), {to()});
+  EXPECT_THAT(build_on(path("other"), {from()}).err, Not(ContainsRegex("ran-[0-9]")));
+  EXPECT_EQ(image_id(path("other")), image_id(root()));
+  must_write("Dockerfile", kBuildStage);
+  EXPECT_TRUE(ran(build_on(path("other"), {from()}), 1));
+}
+
+TEST_P(SharedCacheTest, ACacheThatLostItsLayersCostsAWarningAndARebuild) {
+  (void)build_on(root(), {to(",mode=max")});
+  lose_layers();
+  const Output again = build_on(path("other"), {from()});
+  EXPECT_TRUE(ran(again, 1) && ran(again, 3)) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("building without the shared caches"));
+}
+
+class CacheTroubleTest : public KilnTest {
+ protected:
+  std::string context_;
+  void SetUp() override {
+    KilnTest::SetUp();
+    if (!IsSkipped())
+      context_ = context("c", {{"f", "data"}, {"Dockerfile", "FROM scratch\nCOPY f /\n"}});
+  }
+};
+
+// Not there, not writable, nobody listening.
+TEST_F(CacheTroubleTest, ACacheThatIsNotThereCostsAWarning) {
+  const std::string unwritable = "/proc/kiln-cache", nobody = "127.0.0.1:1/app:cache";
+  struct Row {
+    std::string option, text;
+  };
+  for (const Row& row : std::vector<Row>{
+           {"--cache-from=type=local,src=" + path("absent"), "there is no such directory"},
+           {"--cache-to=type=local,dest=" + unwritable, "exporting cache to cache directory"},
+           {"--cache-from=type=registry,ref=" + nobody, "importing cache from registry cache"},
+           {"--cache-to=type=registry,ref=" + nobody, "exporting cache to registry cache"},
+       }) {
+    // A file that no build has had: what is cached here is not looked for elsewhere.
+    ASSERT_TRUE(write_file(context_ + "/f", row.option));
+    const Output built = kiln({"build", "--progress=plain", row.option, context_});
+    EXPECT_EQ(built.exit_code, 0) << row.option << built.err;
+    EXPECT_THAT(built.err, HasSubstr(row.text)) << row.option;
+  }
+  const Output strict =
+      kiln({"build", "--progress=plain",
+            "--cache-to=type=local,ignore-error=false,dest=" + unwritable, context_});
+  EXPECT_EQ(strict.exit_code, 1) << strict.err;
+}
+
+TEST_F(CacheTroubleTest, OptionsAreCheckedBeforeAnythingIsDone) {
+  struct Row {
+    std::string option, text;
+  };
+  for (const Row& row : std::vector<Row>{
+           {"--cache-from=type=local", "it needs src=DIRECTORY"},
+           {"--cache-to=type=local,dest=x,mod=max", "did you mean mode?"},
+           {"--cache-to=type=local,dest=x,mode=most", "expected min or max"},
+           {"--cache-to=type=gha", "kiln has no type=gha"},
+           {"--cache-from=type=foo", "unknown type \"foo\": expected local"},
+           {"--cache-to=type=local,dest=x,dest=y", "\"dest\" is given twice"},
+           {"--cache-from=type=registry,ref=UPPER", "--cache-from"},
+       }) {
+    const Output refused = kiln({"build", row.option, context_});
+    EXPECT_EQ(refused.exit_code, 2) << row.option << refused.err;
+    EXPECT_THAT(refused.err, HasSubstr(row.text)) << row.option;
+  }
+}
+
+}  // namespace
+}  // namespace kiln::e2e
