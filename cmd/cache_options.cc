@@ -86,10 +86,11 @@ Result<CachePlace> place_of_import(CacheText& text) {
     place.kind = CacheKind::kDirectory;
     KILN_TRY_ASSIGN(place.where, text.need("src", "DIRECTORY"));
     place.tag = text.take("tag", place.tag);
-  } else if (type == "registry") {
+  } else if (type == "registry" || type == "kiln") {
+    place.kind = type == "kiln" ? CacheKind::kKiln : CacheKind::kRegistry;
     KILN_TRY(take_reference(text, place));
   } else {
-    return text.missing_type(type, "local, registry");
+    return text.missing_type(type, "local, registry, kiln");
   }
   KILN_TRY(text.refuse_rest());
   return place;
@@ -121,10 +122,11 @@ Result<CacheTarget> target_of_export(CacheText& text) {
     KILN_TRY_ASSIGN(target.place.where, text.need("dest", "DIRECTORY"));
     target.place.tag = text.take("tag", target.place.tag);
     KILN_TRY_ASSIGN(target.reset, text.take_bool("reset", false));
-  } else if (type == "registry") {
+  } else if (type == "registry" || type == "kiln") {
+    target.place.kind = type == "kiln" ? CacheKind::kKiln : CacheKind::kRegistry;
     KILN_TRY(take_reference(text, target.place));
   } else {
-    return text.missing_type(type, "local, registry");
+    return text.missing_type(type, "local, registry, kiln");
   }
   const std::string mode = text.take("mode", "min");
   if (mode != "min" && mode != "max")

@@ -12,13 +12,13 @@
 
 namespace kiln::cmd {
 
-enum class CacheKind : uint8_t { kDirectory, kRegistry };
+enum class CacheKind : uint8_t { kDirectory, kRegistry, kKiln };
 
 struct CachePlace {
   CacheKind kind = CacheKind::kRegistry;
   std::string where;           // a directory, or a reference
   std::string tag = "latest";  // kDirectory
-  bool insecure = false;       // kRegistry: http, or https that does not verify
+  bool insecure = false;       // kRegistry, kKiln: http, or https that does not verify
 };
 struct CacheTarget {
   CachePlace place;

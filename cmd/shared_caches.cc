@@ -1,6 +1,7 @@
 #include "cmd/shared_caches.h"
 
 #include "cache/directory_transport.h"
+#include "cache/kiln_transport.h"
 
 namespace kiln::cmd {
 namespace {
@@ -57,7 +58,12 @@ Result<SharedCaches::Transport> SharedCaches::registry(const CachePlace& place,
                                                   ? inputs_.registries->insecure_access(name.domain)
                                                   : inputs_.registries->access());
   access.repetitions = 1;
-  KILN_TRY_ASSIGN(Transport transport, cache::RegistryTransport::open(access, name, use));
+  Transport transport;
+  if (place.kind == CacheKind::kKiln) {
+    KILN_TRY_ASSIGN(transport, cache::KilnTransport::open(access, name, use));
+  } else {
+    KILN_TRY_ASSIGN(transport, cache::RegistryTransport::open(access, name, use));
+  }
   return transport;
 }
 

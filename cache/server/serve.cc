@@ -9,6 +9,8 @@
 #include "base/fs.h"
 #include "base/io.h"
 #include "base/strings.h"
+#include "cache/cache_protocol.h"
+#include "cache/server/cache_api.h"
 #include "cache/server/directory_storage.h"
 #include "cache/server/http_server.h"
 #include "oci/url.h"
@@ -89,6 +91,7 @@ struct RegistryServer::Parts {
   std::optional<Registry> registry;
   std::unique_ptr<Mirror> mirror;  // null: none
   std::optional<Service> service;
+  std::optional<CacheApi> cache;
   std::unique_ptr<HttpServer> http;
 };
 
@@ -114,6 +117,8 @@ Result<std::unique_ptr<RegistryServer>> RegistryServer::start(ServeOptions optio
   parts->service.emplace(config,
                          Service::Parts{*parts->registry, parts->metrics, parts->mirror.get(),
                                         std::move(audit), parts->options.log});
+  parts->cache.emplace(*parts->registry, parts->options.log);
+  parts->service->mount(std::string(cache::protocol::kRoot), *parts->cache);
   http.host = parts->options.host;
   http.port = parts->options.port;
   http.tls = config.tls;

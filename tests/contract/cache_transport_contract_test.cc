@@ -5,7 +5,9 @@
 #include "base/fs.h"
 #include "cache/directory_transport.h"
 #include "cache/entry.h"
+#include "cache/kiln_transport.h"
 #include "cache/registry_transport.h"
+#include "cache/server/serve.h"
 #include "oci/local_content_store.h"
 #include "tests/fakes/fake_registry.h"
 #include "tests/fakes/must.h"
@@ -38,6 +40,19 @@ struct RegistryUnderTest : TransportUnderTest {
     return must(RegistryTransport::open(
         {http.get(), nullptr}, must(oci::Reference::parse(registry.host() + "/team/app:cache")),
         RegistryTransport::Use::kWrite));
+  }
+};
+
+struct KilnUnderTest : TransportUnderTest {
+  TempDir root = TempDir::create("/tmp", "server").value();
+  std::unique_ptr<server::RegistryServer> registry = must(server::RegistryServer::start(
+      {"127.0.0.1", 0, root.path(), false, must(server::load_config("")), {}}));
+  std::unique_ptr<HttpClient> http = HttpClient::create("kiln-test");
+  std::unique_ptr<CacheTransport> open() override {
+    const std::string host = "127.0.0.1:" + std::to_string(registry->port());
+    return must(KilnTransport::open({http.get(), nullptr},
+                                    must(oci::Reference::parse(host + "/team/app:cache")),
+                                    RegistryTransport::Use::kWrite));
   }
 };
 
@@ -127,13 +142,17 @@ TEST_P(CacheTransportContract, SaysWhatItDoesNotHave) {
   EXPECT_EQ(code_of(transport->upload(gone, *content_, [] {}, {})), "not_found");
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, CacheTransportContract,
-                         testing::Values(TransportKind{
-                             "directory",
-                             []() -> std::unique_ptr<TransportUnderTest> {
-                               return std::make_unique<DirectoryUnderTest>();
-                             }}),
-                         [](const auto& transport) { return std::string(transport.param.name); });
+template <class T>
+std::unique_ptr<TransportUnderTest> make_under_test() {
+  return std::make_unique<T>();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Transports, CacheTransportContract,
+    testing::Values(TransportKind{"directory", make_under_test<DirectoryUnderTest>},
+                    TransportKind{"registry", make_under_test<RegistryUnderTest>},
+                    TransportKind{"kiln", make_under_test<KilnUnderTest>}),
+    [](const auto& transport) { return std::string(transport.param.name); });
 
 // ---- what only directories have
 

@@ -1,0 +1,173 @@
+#include "cache/server/cache_api.h"
+
+#include <algorithm>
+
+#include "base/io.h"
+#include "base/strings.h"
+#include "cache/cache_protocol.h"
+#include "cache/entry.h"
+#include "cache/entry_manifest.h"
+#include "cache/server/names.h"
+#include "oci/base64.h"
+
+namespace kiln::server {
+namespace {
+
+namespace protocol = cache::protocol;
+
+constexpr size_t kMaxRequestBytes = 64U << 20U;
+constexpr uint64_t kMaxEntryManifest = 4U << 20U;
+constexpr std::string_view kBadRequest = "CACHE_REQUEST_INVALID";
+
+tl::unexpected<ApiError> bad(const std::string& why) {
+  return refuse(400, kBadRequest, why);
+}
+
+ApiResult<CacheKey> key_of(const Json& text) {
+  const Result<Digest> digest = Digest::parse("sha256:" + text.as_string());
+  if (!digest) return bad("\"" + printable(text.as_string()) + "\" is no key");
+  return CacheKey{*digest};
+}
+
+ApiResult<cache::Publication> publication_of(const Json& json) {
+  KILN_TRY_ASSIGN(const CacheKey key, key_of(json[protocol::kKey]));
+  const auto entry = oci::decode_base64(json[protocol::kEntry].as_string());
+  if (!entry || !cache::decode_entry(key, *entry))
+    return bad("the entry of " + key.digest.hex() + " is not one of this key");
+  cache::Publication publication{key, *entry, {}};
+  for (const Json& blob : json[protocol::kBlobs].elements()) {
+    const auto descriptor = oci::descriptor_from_json(blob);
+    if (!descriptor) return bad("a blob of " + key.digest.hex() + " is no descriptor");
+    publication.blobs.push_back(*descriptor);
+  }
+  return publication;
+}
+
+}  // namespace
+
+/// Collects a request and answers it.
+class CacheApi::Receiver : public BodyReceiver {
+ public:
+  Receiver(CacheApi& api, std::string what, const Principal& who)
+      : api_(api), what_(std::move(what)), who_(who) {}
+
+  std::optional<Response> write(std::span<const std::byte> data) override {
+    if (text_.size() + data.size() > kMaxRequestBytes)
+      return error_response(ApiError(413, kBadRequest, "the request is larger than 64 MiB"));
+    text_ += as_text(data);
+    return std::nullopt;
+  }
+  Response finish() override {
+    const Result<Json> request = Json::parse(text_, {kMaxRequestBytes, 8});
+    if (!request) return error_response(ApiError(400, kBadRequest, request.error().message()));
+    const ApiResult<Json> answer = api_.answer(what_, *request, who_);
+    return answer ? json_response(*answer) : error_response(answer.error());
+  }
+
+ private:
+  CacheApi& api_;
+  const std::string what_;
+  const Principal who_;
+  std::string text_;
+};
+
+Started CacheApi::start(const Request& request, const Principal& who) {
+  const std::string what =
+      request.path.substr(std::min(protocol::kRoot.size() + 1, request.path.size()));
+  if (what != "lookup" && what != "publish")
+    return error_response(ApiError(404, kBadRequest, "there is no " + printable(request.path)));
+  if (request.method != "POST")
+    return error_response(ApiError(405, api::kUnsupported, "it is asked by POST"));
+  return std::make_unique<Receiver>(*this, what, who);
+}
+
+ApiResult<CacheApi::Place> CacheApi::place_of(const Json& request) {
+  Place place{request[protocol::kRepository].as_string(), request[protocol::kTag].as_string()};
+  if (!is_repository_name(place.repository))
+    return refuse(400, api::kNameInvalid, quote(place.repository) + " is no repository's name");
+  if (!is_tag(place.tag) || place.tag.size() > cache::kMaxCacheTag)
+    return bad(quote(place.tag) + " is no tag of at most " + std::to_string(cache::kMaxCacheTag) +
+               " characters");
+  return place;
+}
+
+// Who may not read is told that there is nothing, as elsewhere.
+ApiResult<Json> CacheApi::answer(const std::string& what, const Json& request,
+                                 const Principal& who) {
+  KILN_TRY_ASSIGN(const Place place, place_of(request));
+  const Action action = what == "lookup" ? Action::kPull : Action::kPush;
+  if (!who.may(action, place.repository)) {
+    if (who.is_anonymous()) return refuse(401, api::kUnauthorized, "authentication is required");
+    return refuse(403, api::kDenied, "access to " + quote(place.repository) + " is denied");
+  }
+  return what == "lookup" ? lookup(place, request) : publish(place, request, who);
+}
+
+ApiResult<std::optional<std::string>> CacheApi::manifest(const Place& place,
+                                                         const std::string& tag) {
+  const auto found = registry_.find_manifest(place.repository, tag);
+  if (!found && found.error().status == 404) return std::nullopt;
+  if (!found) return tl::unexpected(found.error());
+  KILN_TRY_ASSIGN(OpenBlob blob, registry_.open_manifest(*found));
+  FdSource source(std::move(blob.fd), tag);
+  KILN_TRY_ASSIGN(std::string text, read_all(source, kMaxEntryManifest, "manifest"));
+  return text;
+}
+
+ApiResult<Json> CacheApi::lookup(const Place& place, const Json& request) {
+  const Json::Array& keys = request[protocol::kKeys].elements();
+  if (keys.size() > protocol::kMaxKeys)
+    return bad("a lookup has at most " + std::to_string(protocol::kMaxKeys) + " keys");
+  Json entries = Json::object();
+  for (const Json& text : keys) {
+    KILN_TRY_ASSIGN(const CacheKey key, key_of(text));
+    KILN_TRY_ASSIGN(const auto stored, manifest(place, cache::entry_tag(place.tag, key)));
+    if (!stored) continue;
+    if (const auto entry = cache::entry_in_manifest(*stored))
+      entries.set(key.digest.hex(), oci::encode_base64(*entry));
+  }
+  Json answer = Json::object();
+  answer.set(protocol::kEntries, std::move(entries));
+  return answer;
+}
+
+ApiResult<Json> CacheApi::publish(const Place& place, const Json& request, const Principal& who) {
+  const Json::Array& entries = request[protocol::kEntries].elements();
+  if (entries.size() > protocol::kMaxPublications)
+    return bad("a request publishes at most " + std::to_string(protocol::kMaxPublications) +
+               " entries");
+  std::vector<cache::Publication> publications;
+  for (const Json& entry : entries) {
+    KILN_TRY_ASSIGN(cache::Publication publication, publication_of(entry));
+    publications.push_back(std::move(publication));
+  }
+  int64_t kept = 0;
+  for (const cache::Publication& publication : publications) {
+    KILN_TRY_ASSIGN(const bool was_there, publish_one(place, publication, who));
+    kept += was_there ? 1 : 0;
+  }
+  Json answer = Json::object();
+  answer.set(protocol::kKept, kept);
+  return answer;
+}
+
+ApiResult<bool> CacheApi::publish_one(const Place& place, const cache::Publication& publication,
+                                      const Principal& who) {
+  const std::string tag = cache::entry_tag(place.tag, publication.key);
+  const std::lock_guard hold(publishing_);
+  KILN_TRY_ASSIGN(const auto stored, manifest(place, tag));
+  if (stored) {
+    const auto entry = cache::entry_in_manifest(*stored);
+    if (entry && cache::decode_entry(publication.key, *entry)) {
+      if (*entry != publication.entry && log_)
+        log_("cache " + place.repository + ": \"" + printable(who.name()) +
+             "\" has another result for " + publication.key.digest.hex() + ", the first one stays");
+      return true;
+    }
+  }
+  KILN_TRY(registry_.put_manifest(place.repository, tag, cache::entry_manifest(publication),
+                                  oci::media_type::kManifest));
+  return false;
+}
+
+}  // namespace kiln::server

@@ -1,0 +1,132 @@
+#include "cache/server/cache_api.h"
+
+#include <gmock/gmock.h>
+
+#include "cache/cache_protocol.h"
+#include "cache/entry.h"
+#include "cache/entry_manifest.h"
+#include "oci/base64.h"
+#include "tests/fakes/must.h"
+#include "tests/unit/server/registry_fixture.h"
+
+namespace kiln::server {
+namespace {
+
+using fake::must;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+namespace protocol = cache::protocol;
+
+KeyRecord step(const std::string& op) {
+  KeyRecord record;
+  record.op.add("op", op);
+  return record;
+}
+std::string hex(const std::string& op) {
+  return step(op).key().digest.hex();
+}
+// The empty tree, made at some time: two of them differ.
+std::string entry_made_at(const std::string& op, int64_t seconds) {
+  CacheResult result;
+  result.empty_tree = true;
+  result.created = std::chrono::sys_seconds(std::chrono::seconds(seconds));
+  return oci::encode_base64(cache::encode_entry(cache::ResultEntry{step(op), result}));
+}
+
+class CacheApiTest : public testing::Test {
+ protected:
+  explicit CacheApiTest(ServerConfig config = TestRegistry::open_to_all())
+      : registry_(std::move(config)),
+        api_(registry_.registry(), [this](std::string_view line) { log_.emplace_back(line); }) {
+    registry_.service().mount(std::string(protocol::kRoot), api_);
+  }
+  void SetUp() override {
+    const std::string config(cache::kEmptyDocument);
+    ASSERT_EQ(
+        registry_
+            .ask({"POST", "/v2/app/blobs/uploads/?digest=" + digest_of(config), config, headers_})
+            .status,
+        201);
+  }
+  Reply post(const std::string& what, const std::string& body) {
+    return registry_.ask({"POST", std::string(protocol::kRoot) + "/" + what, body, headers_});
+  }
+  static std::string publishing(const std::string& op, const std::string& entry) {
+    return R"({"repository":"app","tag":"main","entries":[{"key":")" + hex(op) + R"(","entry":")" +
+           entry + R"(","blobs":[]}]})";
+  }
+  std::string found(const std::string& op) {
+    const Reply reply =
+        post("lookup", R"({"repository":"app","tag":"main","keys":[")" + hex(op) + R"("]})");
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    return must(Json::parse(reply.body))["entries"][hex(op)].as_string();
+  }
+
+  TestRegistry registry_;
+  std::vector<std::string> log_;
+  CacheApi api_;
+  Headers headers_;
+};
+
+TEST_F(CacheApiTest, TheFirstWriterWinsAndTheSecondIsWrittenDown) {
+  EXPECT_EQ(post("publish", publishing("a", entry_made_at("a", 1))).body, R"({"kept":0})");
+  EXPECT_EQ(post("publish", publishing("a", entry_made_at("a", 1))).body, R"({"kept":1})");
+  EXPECT_THAT(log_, IsEmpty());
+  EXPECT_EQ(post("publish", publishing("a", entry_made_at("a", 2))).body, R"({"kept":1})");
+  EXPECT_THAT(log_, ElementsAre(HasSubstr("another result for " + hex("a"))));
+  EXPECT_EQ(found("a"), entry_made_at("a", 1));
+  EXPECT_EQ(found("b"), "");
+}
+
+TEST_F(CacheApiTest, RefusesWhatIsNoEntryOfItsKey) {
+  struct Row {
+    std::string what, body, text;
+  };
+  std::string keys = "\"" + hex("a") + "\"";
+  for (size_t i = 0; i < protocol::kMaxKeys; ++i) keys += ",\"" + hex("a") + "\"";
+  for (const Row& row : std::vector<Row>{
+           {"publish", publishing("a", entry_made_at("b", 1)), "not one of this key"},
+           {"publish", publishing("a", "AAAA"), "not one of this key"},
+           {"publish", "{", "CACHE_REQUEST_INVALID"},
+           {"publish", R"({"repository":"../x","tag":"main","entries":[]})",
+            "no repository's name"},
+           {"publish", R"({"repository":"app","tag":"a/b","entries":[]})", "no tag"},
+           {"lookup", R"({"repository":"app","tag":"main","keys":["xyz"]})", "is no key"},
+           {"lookup", R"({"repository":"app","tag":"main","keys":[)" + keys + "]}", "at most 1000"},
+       }) {
+    const Reply reply = post(row.what, row.body);
+    EXPECT_EQ(reply.status, 400) << row.body.substr(0, 100);
+    EXPECT_THAT(reply.body, HasSubstr(row.text));
+  }
+  EXPECT_EQ(post("nothing", "{}").status, 404);
+  EXPECT_EQ(registry_.ask({"GET", std::string(protocol::kRoot) + "/lookup"}).status, 405);
+}
+
+TEST_F(CacheApiTest, AnEntryNeedsItsLayers) {
+  std::string body = publishing("a", entry_made_at("a", 1));
+  const oci::Descriptor absent{"application/x", Digest::of("absent"), 6, std::nullopt, {}};
+  body.replace(body.find("[]"), 2, "[" + to_json(absent).dump() + "]");
+  EXPECT_EQ(post("publish", body).code(), "MANIFEST_BLOB_UNKNOWN");
+  EXPECT_EQ(found("a"), "");
+}
+
+ServerConfig readers_and_writers() {
+  ServerConfig config;
+  config.access.grants = {{{"anonymous"}, {"app"}, {Action::kPull}}};
+  return config;
+}
+class CacheRightsTest : public CacheApiTest {
+ protected:
+  CacheRightsTest() : CacheApiTest(readers_and_writers()) {}
+  void SetUp() override {}
+};
+
+TEST_F(CacheRightsTest, ReadingAndWritingAreTheRepositorysRights) {
+  EXPECT_EQ(found("a"), "");
+  EXPECT_EQ(post("publish", publishing("a", entry_made_at("a", 1))).status, 401);
+  EXPECT_EQ(post("lookup", R"({"repository":"other","tag":"main","keys":[]})").status, 401);
+}
+
+}  // namespace
+}  // namespace kiln::server
