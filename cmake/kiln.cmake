@@ -24,7 +24,8 @@ foreach(library xxhash:libxxhash ssl:libssl crypto:libcrypto crypt:libcrypt sqli
   find_library(${name}_ARCHIVE NAMES lib${name}.a)
   add_library(kiln_lib_${name} INTERFACE)
   add_library(kiln::${name} ALIAS kiln_lib_${name})
-  if(${name}_ARCHIVE)
+  # The sanitizers stand before crypt_r, and look for the real one among the shared libraries.
+  if(${name}_ARCHIVE AND NOT (KILN_SANITIZE AND name STREQUAL "crypt"))
     target_link_libraries(kiln_lib_${name} INTERFACE ${${name}_ARCHIVE} ${CMAKE_DL_LIBS})
     target_include_directories(kiln_lib_${name} SYSTEM INTERFACE ${${name}_INCLUDE_DIRS})
   elseif(${name}_FOUND)

@@ -54,6 +54,16 @@ bool is_there(const std::string& path) {
   return ::stat(path.c_str(), &st) == 0;
 }
 
+// As often as others may remove a directory that somebody is about to use.
+constexpr int kAttempts = 100;
+
+// One that vanished again had nothing left to keep.
+Status sync_directory(const std::string& path) {
+  Status synced = fsync_dir(path);
+  if (!synced && synced.error().code() == Code::kNotFound) return {};
+  return synced;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DirectoryStorage>> DirectoryStorage::open(const std::string& directory) {
@@ -72,14 +82,15 @@ Result<std::unique_ptr<DirectoryStorage>> DirectoryStorage::open(const std::stri
   return storage;
 }
 
+// Directories vanish with their last record, so one may go between its making and its use: whoever
+// finds that it went makes it again.
 Status DirectoryStorage::ensure_directory(const std::string& path) {
-  if (::mkdir(path.c_str(), 0700) == 0) return fsync_dir(parent_directory(path));
-  if (errno == EEXIST) return {};
-  if (errno != ENOENT || path.size() <= directory_.size())
-    return fail_errno("make directory", path);
-  KILN_TRY(ensure_directory(parent_directory(path)));
-  if (::mkdir(path.c_str(), 0700) == 0) return fsync_dir(parent_directory(path));
-  if (errno == EEXIST) return {};
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (::mkdir(path.c_str(), 0700) == 0) return sync_directory(parent_directory(path));
+    if (errno == EEXIST) return {};
+    if (errno != ENOENT || path.size() <= directory_.size()) break;
+    KILN_TRY(ensure_directory(parent_directory(path)));
+  }
   return fail_errno("make directory", path);
 }
 
@@ -97,14 +108,13 @@ Result<std::string> DirectoryStorage::temporary(std::string_view data) {
   return path;
 }
 
-// Directories vanish with their last record, so one may go between its making and its use.
 Status DirectoryStorage::publish(const std::string& temporary, const std::string& target) {
-  constexpr int kAttempts = 8;
   const std::string parent = parent_directory(target);
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    if (::rename(temporary.c_str(), target.c_str()) == 0) return fsync_dir(parent);
+    if (::rename(temporary.c_str(), target.c_str()) == 0) return sync_directory(parent);
     if (errno != ENOENT) break;
     KILN_TRY(ensure_directory(parent));
+    errno = ENOENT;
   }
   const Error error = Error::from_errno(errno, "rename to", target);
   (void)::unlink(temporary.c_str());  // as above
