@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "cmd/args_errors.h"
+#include "cmd/args_images.h"
 #include "cmd/args_registry.h"
 
 namespace kiln::cmd {
@@ -45,13 +46,7 @@ struct Parser {
   CLI::App app{"kiln builds OCI images from Dockerfiles.", "kiln"};
   GlobalOptions global;
   BuildOptions build;
-  ImagesOptions images;
-  ImportOptions import;
-  SaveOptions save;
-  LoadOptions load;
-  TagOptions tag;
-  RmiOptions rmi;
-  PruneOptions prune;
+  ImageCommandOptions images;
   ServeOptions serve;
   FsckOptions fsck;
   DumpLlbOptions dump;
@@ -177,70 +172,6 @@ void add_build(Parser& p, const Environment& environment) {
   command.callback([&p] { p.chosen = p.build; });
 }
 
-void add_images(Parser& p) {
-  CLI::App& images = *p.app.add_subcommand("images", "List images");
-  images.add_option("reference", p.images.references, "Only these names");
-  images.add_flag("-q,--quiet", p.images.quiet, "Image IDs only");
-  images.add_flag("--no-trunc", p.images.no_trunc, "Do not shorten IDs");
-  images.add_flag("--digests", p.images.digests, "Show manifest digests");
-  images.add_option("--format", p.images.format, "json, or table")
-      ->check(one_of({"json", "table"}));
-  images.callback([&p] { p.chosen = p.images; });
-}
-
-void add_import(Parser& p) {
-  CLI::App& command = *p.app.add_subcommand(
-      "import", "Make an image of one layer from a tar of a root file system");
-  command.add_option("file", p.import.file, "Tar, compressed or not; -: standard input")
-      ->required();
-  command.add_option("reference", p.import.reference, "Name of the image");
-  command.add_option("-m,--message", p.import.message, "Comment in the history");
-  add_many(command, "-c,--change", p.import.changes,
-           "Dockerfile instruction to apply to the config: CMD, ENV, …");
-  command.add_option("--platform", p.import.platform, "Platform of the files");
-  command.callback([&p] { p.chosen = p.import; });
-}
-
-void add_archives(Parser& p) {
-  CLI::App& save = *p.app.add_subcommand("save", "Write images to an archive");
-  save.add_option("reference", p.save.references, "Images")->required();
-  save.add_option("-o,--output", p.save.output, "File (default: standard output)");
-  save.add_option("--format", p.save.format, "docker or oci")->check(one_of({"docker", "oci"}));
-  save.add_option("--platform", p.save.platform, "Only the image for this platform");
-  save.callback([&p] { p.chosen = p.save; });
-
-  CLI::App& load =
-      *p.app.add_subcommand("load", "Read images from an archive (docker save, OCI layout)");
-  load.add_option("-i,--input", p.load.input, "File (default: standard input)");
-  load.add_flag("-q,--quiet", p.load.quiet, "Say nothing");
-  load.callback([&p] { p.chosen = p.load; });
-}
-
-void add_names(Parser& p) {
-  CLI::App& tag = *p.app.add_subcommand("tag", "Give an image another name");
-  tag.add_option("source", p.tag.source, "Image")->required();
-  tag.add_option("target", p.tag.target, "New name")->required();
-  tag.callback([&p] { p.chosen = p.tag; });
-
-  CLI::App& rmi = *p.app.add_subcommand("rmi", "Remove images");
-  rmi.add_option("reference", p.rmi.references, "Images")->required();
-  rmi.add_flag("-f,--force", p.rmi.force, "Also an image with several names");
-  rmi.callback([&p] { p.chosen = p.rmi; });
-}
-
-void add_prune(Parser& p) {
-  CLI::App& prune = *p.app.add_subcommand("prune", "Remove what no image and no cached step needs");
-  prune.add_flag("-a,--all", p.prune.all, "Also the whole build cache");
-  prune.add_flag("-f,--force", p.prune.force, "Accepted for docker's sake: kiln never asks");
-  prune
-      .add_option("--keep-storage", p.prune.keep_storage,
-                  "Build cache to keep, least recently used goes first")
-      ->type_name("BYTES");
-  prune.add_option("--until", p.prune.until, "Only cache unused for this long (24h)")
-      ->type_name("DURATION");
-  prune.callback([&p] { p.chosen = p.prune; });
-}
-
 void add_serve(Parser& p) {
   CLI::App& serve = *p.app.add_subcommand("serve", "Serve a registry that images are pushed to");
   serve.add_option("--listen", p.serve.listen, "Address (default 127.0.0.1:5000; port 0: any)")
@@ -345,8 +276,8 @@ std::variant<Command, Usage> parse_args(int argc, const char* const* argv,
   p.app.fallthrough();
   add_globals(p, environment);
   add_build(p, environment);
-  for (const auto add : {add_images, add_import, add_archives, add_names, add_prune, add_serve})
-    add(p);
+  add_image_commands(p.app, p.images, p.chosen);
+  add_serve(p);
   add_debug(p);
   add_registry_commands(p.app, p.registry, p.chosen);
   for (CLI::App* command : p.app.get_subcommands({})) command->fallthrough();

@@ -33,6 +33,8 @@ CommandResult run_call(const BuildOptions& options, const Invocation& invocation
 CommandResult run_dump_llb(const DumpLlbOptions& options, const Invocation& invocation);
 CommandResult run_ast(const AstOptions& options, const Invocation& invocation);
 CommandResult run_images(const ImagesOptions& options, const Invocation& invocation);
+CommandResult run_inspect(const InspectOptions& options, const Invocation& invocation);
+CommandResult run_history(const HistoryOptions& options, const Invocation& invocation);
 CommandResult run_import(const ImportOptions& options, const Invocation& invocation);
 CommandResult run_save(const SaveOptions& options, const Invocation& invocation);
 CommandResult run_load(const LoadOptions& options, const Invocation& invocation);

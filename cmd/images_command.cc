@@ -1,77 +1,56 @@
 // `kiln images`, `tag`, `rmi`.
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 #include "base/strings.h"
 #include "cmd/commands.h"
+#include "cmd/image_filter.h"
 #include "cmd/image_lookup.h"
+#include "cmd/rows.h"
 
 namespace kiln::cmd {
 namespace {
 
-struct Row {
-  std::string repository = "<none>", tag = "<none>", digest, id, created, created_at, size;
-};
-
-std::string short_id(const Digest& digest, bool full) {
-  return full ? digest.to_string() : digest.hex().substr(0, 12);
+const std::vector<Column>& columns() {
+  static const std::vector<Column> kColumns = {{"Repository", "REPOSITORY"},
+                                               {"Tag", "TAG"},
+                                               {"Digest", "DIGEST"},
+                                               {"ID", "IMAGE ID"},
+                                               {"CreatedSince", "CREATED"},
+                                               {"CreatedAt", "CREATED AT"},
+                                               {"Size", "SIZE"}};
+  return kColumns;
 }
 
-Result<Row> describe(Engine& engine, const oci::StoredImage& image, const ImagesOptions& options) {
-  Row row;
+Json row_of(const oci::StoredImage& image, const ImageFacts& facts, const ImagesOptions& options) {
+  std::string repository = "<none>", tag = "<none>";
   if (const Result<oci::Reference> name = oci::Reference::parse(image.name); name) {
-    oci::Reference repository = *name;
-    repository.tag.clear();
-    repository.digest.reset();
-    row.tag = name->tag.empty() ? "<none>" : name->tag;
-    row.repository = name->familiar();
-    if (const size_t colon = row.repository.rfind(':');
+    if (!name->tag.empty()) tag = name->tag;
+    repository = name->familiar();
+    if (const size_t colon = repository.rfind(':');
         !name->tag.empty() && colon != std::string::npos)
-      row.repository.resize(colon);
+      repository.resize(colon);
   }
-  KILN_TRY_ASSIGN(const ImageFacts facts, image_facts(engine, image.descriptor));
-  row.digest = image.descriptor.digest.to_string();
-  row.id = short_id(facts.id, options.no_trunc);
-  row.created_at = facts.config_json["created"].as_string();
-  row.created = "N/A";
-  if (const auto created = parse_rfc3339(row.created_at); created)
-    row.created = ago(Clock::system().now() - *created);
-  row.size = human_bytes(facts.size_bytes);
+  const std::string& created = facts.config_json["created"].as_string();
+  const auto made = parse_rfc3339(created);
+  Json row = Json::object();
+  row.set("Repository", repository);
+  row.set("Tag", tag);
+  row.set("ID", options.no_trunc ? facts.id.to_string() : facts.id.hex().substr(0, 12));
+  row.set("Digest", image.descriptor.digest.to_string());
+  row.set("CreatedAt", created);
+  row.set("CreatedSince", made ? ago(Clock::system().now() - *made) : "N/A");
+  row.set("Size", human_bytes(facts.size_bytes));
   return row;
 }
 
-void print_table(const std::vector<Row>& rows, const ImagesOptions& options) {
-  std::vector<std::vector<std::string>> cells;
-  cells.push_back({"REPOSITORY", "TAG"});
-  if (options.digests) cells[0].emplace_back("DIGEST");
-  for (const char* head : {"IMAGE ID", "CREATED", "SIZE"}) cells[0].emplace_back(head);
-  for (const Row& row : rows) {
-    cells.push_back({row.repository, row.tag});
-    if (options.digests) cells.back().push_back(row.digest);
-    for (const std::string& cell : {row.id, row.created, row.size}) cells.back().push_back(cell);
-  }
-  std::vector<size_t> widths(cells[0].size());
-  for (const auto& line : cells)
-    for (size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
-  for (const auto& line : cells) {
-    std::string text;
-    for (size_t i = 0; i < line.size(); ++i)
-      text += i + 1 == line.size() ? line[i]
-                                   : line[i] + std::string(widths[i] - line[i].size() + 3, ' ');
-    (void)std::printf("%s\n", text.c_str());  // a closed stdout shows in the shell, not here
-  }
-}
-
-void print_json(const Row& row) {
-  Json json = Json::object();
-  json.set("Repository", row.repository);
-  json.set("Tag", row.tag);
-  json.set("ID", row.id);
-  json.set("Digest", row.digest);
-  json.set("CreatedAt", row.created_at);
-  json.set("CreatedSince", row.created);
-  json.set("Size", row.size);
-  (void)std::printf("%s\n", json.dump().c_str());  // as above
+std::vector<Column> shown_columns(const ImagesOptions& options) {
+  std::vector<Column> shown;
+  for (const Column& column : columns())
+    if (column.field != "CreatedAt" && (column.field != "Digest" || options.digests))
+      shown.push_back(column);
+  return shown;
 }
 
 bool wanted(const oci::StoredImage& image, const std::vector<oci::Reference>& filter,
@@ -93,31 +72,30 @@ bool wanted(const oci::StoredImage& image, const std::vector<oci::Reference>& fi
 CommandResult run_images(const ImagesOptions& options, const Invocation& invocation) {
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
                       open_engine(options.global, Need::kStores, invocation));
-  std::vector<oci::Reference> filter;
+  std::vector<oci::Reference> names;
   for (const std::string& text : options.references) {
     Result<oci::Reference> name = oci::Reference::parse(text);
     if (!name) return usage_failure(name.error());
-    filter.push_back(*std::move(name));
+    names.push_back(*std::move(name));
   }
+  const Result<ImageFilter> filter = ImageFilter::parse(*engine, options.filters);
+  if (!filter) return usage_failure(filter.error());
   KILN_CMD_TRY_ASSIGN(const std::vector<oci::StoredImage> images, engine->images().list());
-  std::vector<Row> rows;
+  std::vector<Json> rows;
   for (const oci::StoredImage& image : images) {
-    if (!wanted(image, filter, options.references)) continue;
-    KILN_CMD_TRY_ASSIGN(Row row, describe(*engine, image, options));
-    rows.push_back(std::move(row));
+    if (!wanted(image, names, options.references)) continue;
+    KILN_CMD_TRY_ASSIGN(const ImageFacts facts, image_facts(*engine, image.descriptor));
+    if (filter->accepts(image, facts)) rows.push_back(row_of(image, facts, options));
   }
   if (options.quiet) {
-    std::vector<std::string> seen;
-    for (const Row& row : rows) {
-      if (std::find(seen.begin(), seen.end(), row.id) != seen.end()) continue;
-      seen.push_back(row.id);
-      (void)std::printf("%s\n", row.id.c_str());  // a closed stdout shows in the shell, not here
-    }
-  } else if (options.format == "json") {
-    for (const Row& row : rows) print_json(row);
-  } else {
-    print_table(rows, options);
+    std::set<std::string> seen;
+    std::erase_if(rows,
+                  [&](const Json& row) { return !seen.insert(row["ID"].as_string()).second; });
   }
+  const Result<std::string> text = format_rows(rows, shown_columns(options), columns(),
+                                               options.quiet ? "{{.ID}}" : options.format);
+  if (!text) return usage_failure(text.error());
+  (void)std::fputs(text->c_str(), stdout);  // main sees whether it arrived
   return {};
 }
 

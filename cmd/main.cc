@@ -90,6 +90,8 @@ CommandResult run(const Command& command, const Invocation& invocation) {
     CommandResult operator()(const DumpLlbOptions& o) const { return run_dump_llb(o, invocation); }
     CommandResult operator()(const AstOptions& o) const { return run_ast(o, invocation); }
     CommandResult operator()(const ImagesOptions& o) const { return run_images(o, invocation); }
+    CommandResult operator()(const InspectOptions& o) const { return run_inspect(o, invocation); }
+    CommandResult operator()(const HistoryOptions& o) const { return run_history(o, invocation); }
     CommandResult operator()(const ImportOptions& o) const { return run_import(o, invocation); }
     CommandResult operator()(const SaveOptions& o) const { return run_save(o, invocation); }
     CommandResult operator()(const LoadOptions& o) const { return run_load(o, invocation); }

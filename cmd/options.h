@@ -45,8 +45,19 @@ struct BuildOptions {
 struct ImagesOptions {
   GlobalOptions global;
   std::vector<std::string> references;
-  bool quiet = false, no_trunc = false, digests = false;
+  bool quiet = false, no_trunc = false, digests = false, all = false;
   std::string format;
+  std::vector<std::string> filters;
+};
+struct InspectOptions {
+  GlobalOptions global;
+  std::vector<std::string> references;
+  std::string format, type;
+};
+struct HistoryOptions {
+  GlobalOptions global;
+  std::string reference, format;
+  bool quiet = false, no_trunc = false;
 };
 struct ImportOptions {
   GlobalOptions global;
@@ -115,9 +126,9 @@ struct AstOptions {
   std::string file = "Dockerfile";
 };
 
-using Command =
-    std::variant<BuildOptions, ImagesOptions, ImportOptions, SaveOptions, LoadOptions, TagOptions,
-                 RmiOptions, PushOptions, PullOptions, LoginOptions, LogoutOptions, PruneOptions,
-                 ServeOptions, FsckOptions, DumpLlbOptions, AstOptions>;
+using Command = std::variant<BuildOptions, ImagesOptions, ImportOptions, SaveOptions, LoadOptions,
+                             TagOptions, RmiOptions, PushOptions, PullOptions, LoginOptions,
+                             LogoutOptions, PruneOptions, ServeOptions, FsckOptions, InspectOptions,
+                             HistoryOptions, DumpLlbOptions, AstOptions>;
 
 }  // namespace kiln::cmd

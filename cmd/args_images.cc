@@ -1,0 +1,103 @@
+#include "cmd/args_images.h"
+
+#include <CLI/CLI.hpp>
+
+namespace kiln::cmd {
+namespace {
+
+void add_lists(CLI::App& app, ImageCommandOptions& o, std::optional<Command>& chosen) {
+  CLI::App& images = *app.add_subcommand("images", "List images");
+  images.add_option("reference", o.images.references, "Only these names");
+  images.add_flag("-a,--all", o.images.all,
+                  "Accepted for docker's sake: there are no intermediate images");
+  images.add_flag("-q,--quiet", o.images.quiet, "Image IDs only");
+  images.add_flag("--no-trunc", o.images.no_trunc, "Do not shorten IDs");
+  images.add_flag("--digests", o.images.digests, "Show manifest digests");
+  images
+      .add_option("-f,--filter", o.images.filters,
+                  "dangling=true|false, label=NAME[=VALUE], before=IMAGE, since=IMAGE, "
+                  "reference=PATTERN")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+  images.add_option("--format", o.images.format, "json, table, table TEMPLATE, or TEMPLATE");
+  images.callback([&] { chosen = o.images; });
+
+  CLI::App& inspect = *app.add_subcommand("inspect", "Show what images are, as JSON");
+  inspect.add_option("reference", o.inspect.references, "Images")->required();
+  inspect.add_option("-f,--format", o.inspect.format, "json, or TEMPLATE");
+  inspect.add_option("--type", o.inspect.type, "image")->check(CLI::IsMember({"image"}));
+  inspect.callback([&] { chosen = o.inspect; });
+
+  CLI::App& history = *app.add_subcommand("history", "Show the steps that an image was made by");
+  history.add_option("reference", o.history.reference, "Image")->required();
+  history.add_flag("-q,--quiet", o.history.quiet, "Image IDs only");
+  history.add_flag("--no-trunc", o.history.no_trunc, "Do not shorten");
+  history.add_option("--format", o.history.format, "json, table, table TEMPLATE, or TEMPLATE");
+  history.callback([&] { chosen = o.history; });
+}
+
+void add_archives(CLI::App& app, ImageCommandOptions& o, std::optional<Command>& chosen) {
+  CLI::App& import =
+      *app.add_subcommand("import", "Make an image of one layer from a tar of a root file system");
+  import.add_option("file", o.import.file, "Tar, compressed or not; -: standard input")->required();
+  import.add_option("reference", o.import.reference, "Name of the image");
+  import.add_option("-m,--message", o.import.message, "Comment in the history");
+  import
+      .add_option("-c,--change", o.import.changes,
+                  "Dockerfile instruction to apply to the config: CMD, ENV, …")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+  import.add_option("--platform", o.import.platform, "Platform of the files");
+  import.callback([&] { chosen = o.import;
+});
+
+CLI::App& save = *app.add_subcommand("save", "Write images to an archive");
+save.add_option("reference", o.save.references, "Images")->required();
+save.add_option("-o,--output", o.save.output, "File (default: standard output)");
+save.add_option("--format", o.save.format, "docker or oci")
+    ->check(CLI::IsMember({"docker", "oci"}));
+save.add_option("--platform", o.save.platform, "Only the image for this platform");
+save.callback([&] { chosen = o.save; });
+
+CLI::App& load =
+    *app.add_subcommand("load", "Read images from an archive (docker save, OCI layout)");
+load.add_option("-i,--input", o.load.input, "File (default: standard input)");
+load.add_flag("-q,--quiet", o.load.quiet, "Say nothing");
+load.callback([&] { chosen = o.load; });
+}  // namespace
+
+void add_names(CLI::App& app, ImageCommandOptions& o, std::optional<Command>& chosen) {
+  CLI::App& tag = *app.add_subcommand("tag", "Give an image another name");
+  tag.add_option("source", o.tag.source, "Image")->required();
+  tag.add_option("target", o.tag.target, "New name")->required();
+  tag.callback([&] { chosen = o.tag; });
+
+  CLI::App& rmi = *app.add_subcommand("rmi", "Remove images");
+  rmi.add_option("reference", o.rmi.references, "Images")->required();
+  rmi.add_flag("-f,--force", o.rmi.force, "Also an image with several names");
+  rmi.callback([&] { chosen = o.rmi; });
+
+  CLI::App& prune = *app.add_subcommand("prune", "Remove what no image and no cached step needs");
+  prune.add_flag("-a,--all", o.prune.all, "Also the whole build cache");
+  prune.add_flag("-f,--force", o.prune.force, "Accepted for docker's sake: kiln never asks");
+  prune
+      .add_option("--keep-storage", o.prune.keep_storage,
+                  "Build cache to keep, least recently used goes first")
+      ->type_name("BYTES");
+  prune.add_option("--until", o.prune.until, "Only cache unused for this long (24h)")
+      ->type_name("DURATION");
+  prune.callback([&] { chosen = o.prune; });
+}
+
+}  // namespace kiln::cmd
+
+void add_image_commands(CLI::App& app, ImageCommandOptions& options,
+                        std::optional<Command>& chosen) {
+  add_lists(app, options, chosen);
+  add_archives(app, options, chosen);
+  add_names(app, options, chosen);
+}
+
+}  // namespace kiln::cmd

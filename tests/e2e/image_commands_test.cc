@@ -1,0 +1,73 @@
+// What the image commands print: compared with what Docker prints, times left out.
+#include <gmock/gmock.h>
+
+#include "tests/e2e/kiln_runner.h"
+
+namespace kiln::e2e {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::MatchesRegex;
+
+class ImageCommandsTest : public KilnTest {
+ protected:
+  void SetUp() override {
+    KilnTest::SetUp();
+    if (IsSkipped()) return;
+    const std::string c = context("c", {{"Dockerfile",
+                                         "FROM base\n"
+                                         "LABEL kind=sample a.b=c\n"
+                                         "COPY Dockerfile /d\n"
+                                         "CMD [\"sh\", \"-c\", \"id\"]\n"}});
+    // Older than the base that it is made of, whose time is its import's.
+    (void)build(c, {"-t", "app:1", "-t", "team/app:2", "--build-arg", "SOURCE_DATE_EPOCH=1000"});
+  }
+  std::string out(const std::vector<std::string>& args) const {
+    const Output output = kiln(args);
+    EXPECT_EQ(output.exit_code, 0) << output.err;
+    return output.out;
+  }
+};
+
+TEST_F(ImageCommandsTest, ImagesAreListedFilteredAndFormatted) {
+  EXPECT_EQ(out({"images", "--format", "{{.Repository}}:{{.Tag}}"}),
+            "app:1\nbase:latest\nteam/app:2\n");
+  EXPECT_THAT(out({"images", "--format", "table {{.Repository}}\\t{{.ID}}", "app"}),
+              MatchesRegex("REPOSITORY   IMAGE ID\napp          [0-9a-f]{12}\n"));
+  const std::vector<std::pair<std::string, std::string>> filters = {
+      {"label=kind", "1\n2\n"},   {"label=kind=other", ""},
+      {"reference=*/app", "2\n"}, {"reference=app:*", "1\n"},
+      {"before=base", "1\n2\n"},  {"since=app:1", "latest\n"},
+      {"dangling=true", ""},      {"dangling=false", "1\nlatest\n2\n"}};
+  for (const auto& [filter, expected] : filters)
+    EXPECT_EQ(out({"images", "--filter", filter, "--format", "{{.Tag}}"}), expected) << filter;
+  const Output bad = kiln({"images", "--filter", "labels=x"});
+  EXPECT_EQ(bad.exit_code, 2);
+  EXPECT_THAT(bad.err, HasSubstr("unknown key \"labels\" (did you mean label?)"));
+}
+
+TEST_F(ImageCommandsTest, InspectShowsWhatIsThereAndSaysWhatIsNot) {
+  EXPECT_EQ(
+      out({"inspect", "-f", "{{json .Config.Cmd}} {{index .Config.Labels \"a.b\"}}", "app:1"}),
+      "[\"sh\",\"-c\",\"id\"] c\n");
+  EXPECT_EQ(
+      out({"inspect", "-f", "{{range .RepoTags}}{{.}};{{end}}{{len .RootFS.Layers}}", "app:1"}),
+      "app:1;team/app:2;2\n");
+  const Output half = kiln({"inspect", "app:1", "appp:1"});
+  EXPECT_EQ(half.exit_code, 1);
+  EXPECT_THAT(half.out, AllOf(HasSubstr("\"RepoTags\""), HasSubstr("\"Os\": \"linux\"")));
+  EXPECT_THAT(half.err, HasSubstr("no such image: appp:1 (did you mean app:1?)"));
+  EXPECT_THAT(kiln({"inspect", "-f", "{{.Sise}}", "app:1"}).err,
+              HasSubstr("no field .Sise (did you mean Size?)"));
+}
+
+TEST_F(ImageCommandsTest, HistoryIsNewestFirst) {
+  const std::string history = out({"history", "--no-trunc", "--format", "{{.CreatedBy}}", "app:1"});
+  EXPECT_THAT(history, MatchesRegex("CMD .*\nCOPY Dockerfile /d .*\nLABEL .*\n(.|\n)*"));
+  EXPECT_THAT(out({"history", "app:1"}), HasSubstr("IMAGE          CREATED"));
+  EXPECT_THAT(out({"history", "-q", "app:1"}), MatchesRegex("[0-9a-f]{12}\n(<missing>\n)+"));
+}
+
+}  // namespace
+}  // namespace kiln::e2e
