@@ -31,13 +31,8 @@ std::string default_root(const Environment& environment) {
                       : data + "/kiln";
 }
 
-// One of a few words; a near miss is named.
 CLI::Validator one_of(const std::vector<std::string>& words) {
-  const auto check = [words](const std::string& word) -> std::string {
-    if (std::find(words.begin(), words.end(), word) != words.end()) return {};
-    return quote(word) + " is none of " + join(words, ", ") + did_you_mean(word, words);
-  };
-  return CLI::Validator(check, "");
+  return CLI::Validator([words](const std::string& word) { return not_among(word, words); }, "");
 }
 
 // Everything that parsing writes to; `chosen` is set by the callback of the subcommand that was

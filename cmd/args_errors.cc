@@ -55,4 +55,9 @@ std::string describe_usage_error(const CLI::App& app, const CLI::ParseError& err
   return error.what();
 }
 
+std::string not_among(const std::string& word, const std::vector<std::string>& words) {
+  if (std::find(words.begin(), words.end(), word) != words.end()) return {};
+  return quote(word) + " is none of " + join(words, ", ") + did_you_mean(word, words);
+}
+
 }  // namespace kiln::cmd

@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cmd/args_errors.h"
+
 namespace kiln::cmd {
 namespace {
 
@@ -26,7 +28,9 @@ void add_lists(CLI::App& app, ImageCommandOptions& o, std::optional<Command>& ch
   CLI::App& inspect = *app.add_subcommand("inspect", "Show what images are, as JSON");
   inspect.add_option("reference", o.inspect.references, "Images")->required();
   inspect.add_option("-f,--format", o.inspect.format, "json, or TEMPLATE");
-  inspect.add_option("--type", o.inspect.type, "image")->check(CLI::IsMember({"image"}));
+  inspect.add_option("--type", o.inspect.type, "image")->check([](const std::string& word) {
+    return not_among(word, {"image"});
+  });
   inspect.callback([&] { chosen = o.inspect; });
 
   CLI::App& history = *app.add_subcommand("history", "Show the steps that an image was made by");
@@ -56,8 +60,9 @@ void add_archives(CLI::App& app, ImageCommandOptions& o, std::optional<Command>&
 CLI::App& save = *app.add_subcommand("save", "Write images to an archive");
 save.add_option("reference", o.save.references, "Images")->required();
 save.add_option("-o,--output", o.save.output, "File (default: standard output)");
-save.add_option("--format", o.save.format, "docker or oci")
-    ->check(CLI::IsMember({"docker", "oci"}));
+save.add_option("--format", o.save.format, "docker or oci")->check([](const std::string& word) {
+  return not_among(word, {"docker", "oci"});
+});
 save.add_option("--platform", o.save.platform, "Only the image for this platform");
 save.callback([&] { chosen = o.save; });
 

@@ -245,8 +245,8 @@ INSTANTIATE_TEST_SUITE_P(
         WrongCase{{"build", "--progress=plan", "."},
                   R"(--progress: "plan" is none of auto, tty, plain, quiet, none, rawjson)"
                   R"( (did you mean plain?))"},
-        WrongCase{{"images", "--format", "jsn"},
-                  R"(--format: "jsn" is none of json, table (did you mean json?))"},
+        WrongCase{{"save", "x", "--format", "dokcer"},
+                  R"(--format: "dokcer" is none of docker, oci (did you mean docker?))"},
         WrongCase{{"--snapshotter=overly", "images"},
                   R"(--snapshotter: "overly" is none of auto, overlay, copy)"
                   R"( (did you mean overlay?))"},
