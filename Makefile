@@ -8,8 +8,8 @@ SHELL := /bin/bash
 FOLDERS := base oci llb frontend snapshotter cache solver exporter cmd tests bench
 SOURCES = $(shell find $(FOLDERS) -name '*.h' -o -name '*.cc')
 CONFIGURE := --log-level=NOTICE $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-# How many tests at once: they wait more than they compute, but share disks and cgroups.
-TEST_JOBS ?= $(shell nproc)
+# How many tests at once: one more than there are processors, since they wait too, but share disks and cgroups.
+TEST_JOBS ?= $(shell expr $$(nproc) + 1)
 
 .PHONY: deps image build test unit-asan fuzz tsan lint tidy format bench clean
 
@@ -64,7 +64,7 @@ tsan: deps
 
 ## lint: formatting
 lint: deps
-	@clang-format --dry-run -Werror $(SOURCES)
+	@printf '%s\n' $(SOURCES) | xargs -P $(shell nproc) -n 50 clang-format --dry-run -Werror
 
 ## format: rewrites the sources as clang-format wants them
 format:

@@ -107,7 +107,8 @@ function(kiln_test name folder)
       math(EXPR last "${shards} - 1")
       foreach(shard RANGE ${last})
         add_test(NAME ${name}.together.${shard} COMMAND ${name} --gtest_brief=1 --gtest_filter=${ARG_TOGETHER})
-        set_tests_properties(${name}.together.${shard} PROPERTIES TIMEOUT 300 LABELS ${name}
+        # COST: the longest first, so that none of them runs alone at the end.
+        set_tests_properties(${name}.together.${shard} PROPERTIES TIMEOUT 300 COST 60 LABELS ${name}
           ENVIRONMENT "GTEST_TOTAL_SHARDS=${shards};GTEST_SHARD_INDEX=${shard}")
       endforeach()
     endif()
