@@ -1,6 +1,6 @@
 // What the generated lexer and parser and line_grammar.cc use of ANTLR's runtime, in the place of
-// its header of that name: the library's own reads all 150 of its headers, a fifth of the time to
-// compile the grammar, and one of them (misc/InterpreterDataReader.h) is no C++ to clang.
+// its header of that name: the library's own reads all 150 of its headers, and one of them
+// (misc/InterpreterDataReader.h) is no C++ to clang.
 #pragma once
 
 #include <antlr4-runtime/ANTLRInputStream.h>
