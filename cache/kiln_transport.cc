@@ -1,12 +1,27 @@
 #include "cache/kiln_transport.h"
 
+#include <unordered_map>
+
 #include "cache/cache_protocol.h"
 #include "oci/base64.h"
 
 namespace kiln::cache {
 namespace {
 
-constexpr uint64_t kAnswerLimit = 64U << 20U;
+// Entries in base64, with their keys.
+constexpr uint64_t kAnswerLimit = 2 * protocol::kMaxAnswerBytes;
+// Room for what stands around the entries.
+constexpr size_t kBodyTarget = protocol::kMaxBodyBytes / 2;
+
+Json publication_json(const Publication& publication) {
+  Json entry = Json::object();
+  entry.set(protocol::kKey, publication.key.digest.hex());
+  entry.set(protocol::kEntry, oci::encode_base64(publication.entry));
+  Json blobs = Json::array();
+  for (const oci::Descriptor& blob : publication.blobs) blobs.push_back(to_json(blob));
+  entry.set(protocol::kBlobs, std::move(blobs));
+  return entry;
+}
 
 }  // namespace
 
@@ -36,7 +51,11 @@ Result<Json> KilnTransport::ask(const std::string& what, const Json& request,
   const std::string text = request.dump();
   oci::RegistryCall call;
   call.method = "POST";
-  KILN_TRY_ASSIGN(call.url, to->at("").resolve(std::string(protocol::kRoot) + "/" + what));
+  // Names of repositories and tags have no character that a query would not take as it is.
+  const std::string path = std::string(protocol::kRoot) + "/" + what + "?" +
+                           std::string(protocol::kRepository) + "=" + reference_.path + "&" +
+                           std::string(protocol::kTag) + "=" + reference_.tag;
+  KILN_TRY_ASSIGN(call.url, to->at("").resolve(path));
   call.headers.emplace_back("Content-Type", "application/json");
   call.body = [&text]() -> Result<std::unique_ptr<Source>> {
     return std::make_unique<StringSource>(text);
@@ -58,39 +77,38 @@ Result<Json> KilnTransport::ask(const std::string& what, const Json& request,
 
 Result<std::vector<std::optional<std::string>>> KilnTransport::lookup(
     std::span<const CacheKey> keys, std::stop_token stop) {
-  std::vector<std::optional<std::string>> entries(keys.size());
-  if (keys.empty()) return entries;
-  Json request = Json::object();
-  request.set(protocol::kRepository, reference_.path);
-  request.set(protocol::kTag, reference_.tag);
-  Json wanted = Json::array();
+  std::unordered_map<std::string, std::string> found;
+  std::vector<std::string> wanted;
   for (const CacheKey& key : keys) wanted.push_back(key.digest.hex());
-  request.set(protocol::kKeys, std::move(wanted));
-  KILN_TRY_ASSIGN(const Json answer, ask("lookup", request, stop));
-  for (size_t i = 0; i < keys.size(); ++i) {
-    const std::string& text = answer[protocol::kEntries][keys[i].digest.hex()].as_string();
-    if (!text.empty()) entries[i] = oci::decode_base64(text);
+  while (!wanted.empty()) {
+    Json request = Json::object();
+    request.set(protocol::kKeys, Json::array_of(wanted));
+    KILN_TRY_ASSIGN(const Json answer, ask("lookup", request, stop));
+    for (const auto& [key, entry] : answer[protocol::kEntries].members())
+      found.insert_or_assign(key, oci::decode_base64(entry.as_string()).value_or(""));
+    std::vector<std::string> more = answer[protocol::kMore].strings();
+    if (more.size() >= wanted.size()) return fail(Code::kUnavailable, "its answers do not get on");
+    wanted = std::move(more);
   }
+  std::vector<std::optional<std::string>> entries(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i)
+    if (const auto entry = found.find(keys[i].digest.hex()); entry != found.end())
+      entries[i] = entry->second;
   return entries;
 }
 
 Status KilnTransport::publish(std::span<const Publication> publications, std::stop_token stop) {
   if (!publications.empty()) KILN_TRY(registry_->upload_config(stop));
-  for (size_t from = 0; from < publications.size(); from += protocol::kMaxPublications) {
-    Json request = Json::object();
-    request.set(protocol::kRepository, reference_.path);
-    request.set(protocol::kTag, reference_.tag);
+  for (size_t next = 0; next < publications.size();) {
     Json entries = Json::array();
-    for (const Publication& one : publications.subspan(
-             from, std::min(protocol::kMaxPublications, publications.size() - from))) {
-      Json entry = Json::object();
-      entry.set(protocol::kKey, one.key.digest.hex());
-      entry.set(protocol::kEntry, oci::encode_base64(one.entry));
-      Json blobs = Json::array();
-      for (const oci::Descriptor& blob : one.blobs) blobs.push_back(to_json(blob));
-      entry.set(protocol::kBlobs, std::move(blobs));
+    size_t bytes = 0;
+    do {
+      Json entry = publication_json(publications[next++]);
+      bytes += entry.dump().size();
       entries.push_back(std::move(entry));
-    }
+    } while (next < publications.size() && bytes < kBodyTarget &&
+             entries.elements().size() < protocol::kMaxPublications);
+    Json request = Json::object();
     request.set(protocol::kEntries, std::move(entries));
     KILN_TRY(ask("publish", request, stop));
   }

@@ -15,7 +15,7 @@ namespace {
 
 namespace protocol = cache::protocol;
 
-constexpr size_t kMaxRequestBytes = 64U << 20U;
+constexpr size_t kMaxBodiesBytes = 32U << 20U;  // of all requests on the way, together
 constexpr uint64_t kMaxEntryManifest = 4U << 20U;
 constexpr std::string_view kBadRequest = "CACHE_REQUEST_INVALID";
 
@@ -45,28 +45,36 @@ ApiResult<cache::Publication> publication_of(const Json& json) {
 
 }  // namespace
 
-/// Collects a request and answers it.
+/// Collects a request of somebody who may make it, and answers it.
 class CacheApi::Receiver : public BodyReceiver {
  public:
-  Receiver(CacheApi& api, std::string what, const Principal& who)
-      : api_(api), what_(std::move(what)), who_(who) {}
+  Receiver(CacheApi& api, std::string what, Place place, const Principal& who)
+      : api_(api), what_(std::move(what)), place_(std::move(place)), who_(who) {}
+  ~Receiver() override { api_.bodies_bytes_ -= text_.size(); }
 
   std::optional<Response> write(std::span<const std::byte> data) override {
-    if (text_.size() + data.size() > kMaxRequestBytes)
-      return error_response(ApiError(413, kBadRequest, "the request is larger than 64 MiB"));
+    if (text_.size() + data.size() > protocol::kMaxBodyBytes)
+      return error_response(ApiError(413, kBadRequest, "the request is larger than 4 MiB"));
+    // Many at once, each slowly, would otherwise fill the memory.
+    if (api_.bodies_bytes_ += data.size(); api_.bodies_bytes_ > kMaxBodiesBytes) {
+      api_.bodies_bytes_ -= data.size();
+      return error_response(ApiError(429, api::kTooManyRequests, "too many requests at once"));
+    }
     text_ += as_text(data);
     return std::nullopt;
   }
   Response finish() override {
-    const Result<Json> request = Json::parse(text_, {kMaxRequestBytes, 8});
+    const Result<Json> request = Json::parse(text_, {protocol::kMaxBodyBytes, 8});
     if (!request) return error_response(ApiError(400, kBadRequest, request.error().message()));
-    const ApiResult<Json> answer = api_.answer(what_, *request, who_);
+    const ApiResult<Json> answer =
+        what_ == "lookup" ? api_.lookup(place_, *request) : api_.publish(place_, *request, who_);
     return answer ? json_response(*answer) : error_response(answer.error());
   }
 
  private:
   CacheApi& api_;
   const std::string what_;
+  const Place place_;
   const Principal who_;
   std::string text_;
 };
@@ -78,11 +86,16 @@ Started CacheApi::start(const Request& request, const Principal& who) {
     return error_response(ApiError(404, kBadRequest, "there is no " + printable(request.path)));
   if (request.method != "POST")
     return error_response(ApiError(405, api::kUnsupported, "it is asked by POST"));
-  return std::make_unique<Receiver>(*this, what, who);
+  const ApiResult<Place> place = place_of(request);
+  if (!place) return error_response(place.error());
+  if (const ApiStatus allowed = authorize(what, *place, who); !allowed)
+    return error_response(allowed.error());
+  return std::make_unique<Receiver>(*this, what, *place, who);
 }
 
-ApiResult<CacheApi::Place> CacheApi::place_of(const Json& request) {
-  Place place{request[protocol::kRepository].as_string(), request[protocol::kTag].as_string()};
+ApiResult<CacheApi::Place> CacheApi::place_of(const Request& request) {
+  Place place{request.parameter(protocol::kRepository).value_or(""),
+              request.parameter(protocol::kTag).value_or("")};
   if (!is_repository_name(place.repository))
     return refuse(400, api::kNameInvalid, quote(place.repository) + " is no repository's name");
   if (!is_tag(place.tag) || place.tag.size() > cache::kMaxCacheTag)
@@ -91,16 +104,11 @@ ApiResult<CacheApi::Place> CacheApi::place_of(const Json& request) {
   return place;
 }
 
-// Who may not read is told that there is nothing, as elsewhere.
-ApiResult<Json> CacheApi::answer(const std::string& what, const Json& request,
-                                 const Principal& who) {
-  KILN_TRY_ASSIGN(const Place place, place_of(request));
+ApiStatus CacheApi::authorize(const std::string& what, const Place& place, const Principal& who) {
   const Action action = what == "lookup" ? Action::kPull : Action::kPush;
-  if (!who.may(action, place.repository)) {
-    if (who.is_anonymous()) return refuse(401, api::kUnauthorized, "authentication is required");
-    return refuse(403, api::kDenied, "access to " + quote(place.repository) + " is denied");
-  }
-  return what == "lookup" ? lookup(place, request) : publish(place, request, who);
+  if (who.may(action, place.repository)) return {};
+  if (who.is_anonymous()) return refuse(401, api::kUnauthorized, "authentication is required");
+  return refuse(403, api::kDenied, "access to " + quote(place.repository) + " is denied");
 }
 
 ApiResult<std::optional<std::string>> CacheApi::manifest(const Place& place,
@@ -118,16 +126,25 @@ ApiResult<Json> CacheApi::lookup(const Place& place, const Json& request) {
   const Json::Array& keys = request[protocol::kKeys].elements();
   if (keys.size() > protocol::kMaxKeys)
     return bad("a lookup has at most " + std::to_string(protocol::kMaxKeys) + " keys");
-  Json entries = Json::object();
+  Json entries = Json::object(), more = Json::array();
+  size_t bytes = 0;
   for (const Json& text : keys) {
     KILN_TRY_ASSIGN(const CacheKey key, key_of(text));
+    if (bytes >= protocol::kMaxAnswerBytes) {
+      more.push_back(text);
+      continue;
+    }
     KILN_TRY_ASSIGN(const auto stored, manifest(place, cache::entry_tag(place.tag, key)));
     if (!stored) continue;
-    if (const auto entry = cache::entry_in_manifest(*stored))
-      entries.set(key.digest.hex(), oci::encode_base64(*entry));
+    const auto entry = cache::entry_in_manifest(*stored);
+    if (!entry) continue;
+    std::string encoded = oci::encode_base64(*entry);
+    bytes += encoded.size();
+    entries.set(key.digest.hex(), std::move(encoded));
   }
   Json answer = Json::object();
   answer.set(protocol::kEntries, std::move(entries));
+  answer.set(protocol::kMore, std::move(more));
   return answer;
 }
 

@@ -25,8 +25,8 @@ class CacheApi : public RouteHandler {
   struct Place {
     std::string repository, tag;
   };
-  ApiResult<Json> answer(const std::string& what, const Json& request, const Principal& who);
-  static ApiResult<Place> place_of(const Json& request);
+  static ApiResult<Place> place_of(const Request& request);
+  static ApiStatus authorize(const std::string& what, const Place& place, const Principal& who);
   ApiResult<Json> lookup(const Place& place, const Json& request);
   ApiResult<Json> publish(const Place& place, const Json& request, const Principal& who);
   ApiResult<std::optional<std::string>> manifest(const Place& place, const std::string& tag);
@@ -36,7 +36,8 @@ class CacheApi : public RouteHandler {
 
   Registry& registry_;
   const LineWriter log_;
-  std::mutex publishing_;  // between looking for an entry and storing it
+  std::mutex publishing_;                // between looking for an entry and storing it
+  std::atomic<size_t> bodies_bytes_{0};  // of all requests on the way
 };
 
 }  // namespace kiln::server

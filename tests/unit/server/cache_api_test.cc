@@ -43,22 +43,19 @@ class CacheApiTest : public testing::Test {
   }
   void SetUp() override {
     const std::string config(cache::kEmptyDocument);
-    ASSERT_EQ(
-        registry_
-            .ask({"POST", "/v2/app/blobs/uploads/?digest=" + digest_of(config), config, headers_})
-            .status,
-        201);
+    ASSERT_EQ(registry_.ask({"POST", "/v2/app/blobs/uploads/?digest=" + digest_of(config), config})
+                  .status,
+              201);
   }
-  Reply post(const std::string& what, const std::string& body) {
-    return registry_.ask({"POST", std::string(protocol::kRoot) + "/" + what, body, headers_});
+  Reply post(const std::string& what, const std::string& body,
+             const std::string& place = "repository=app&tag=main") {
+    return registry_.ask({"POST", std::string(protocol::kRoot) + "/" + what + "?" + place, body});
   }
   static std::string publishing(const std::string& op, const std::string& entry) {
-    return R"({"repository":"app","tag":"main","entries":[{"key":")" + hex(op) + R"(","entry":")" +
-           entry + R"(","blobs":[]}]})";
+    return R"({"entries":[{"key":")" + hex(op) + R"(","entry":")" + entry + R"(","blobs":[]}]})";
   }
   std::string found(const std::string& op) {
-    const Reply reply =
-        post("lookup", R"({"repository":"app","tag":"main","keys":[")" + hex(op) + R"("]})");
+    const Reply reply = post("lookup", R"({"keys":[")" + hex(op) + R"("]})");
     EXPECT_EQ(reply.status, 200) << reply.body;
     return must(Json::parse(reply.body))["entries"][hex(op)].as_string();
   }
@@ -66,7 +63,6 @@ class CacheApiTest : public testing::Test {
   TestRegistry registry_;
   std::vector<std::string> log_;
   CacheApi api_;
-  Headers headers_;
 };
 
 TEST_F(CacheApiTest, TheFirstWriterWinsAndTheSecondIsWrittenDown) {
@@ -81,7 +77,7 @@ TEST_F(CacheApiTest, TheFirstWriterWinsAndTheSecondIsWrittenDown) {
 
 TEST_F(CacheApiTest, RefusesWhatIsNoEntryOfItsKey) {
   struct Row {
-    std::string what, body, text;
+    std::string what, body, text, place = "repository=app&tag=main";
   };
   std::string keys = "\"" + hex("a") + "\"";
   for (size_t i = 0; i < protocol::kMaxKeys; ++i) keys += ",\"" + hex("a") + "\"";
@@ -89,18 +85,41 @@ TEST_F(CacheApiTest, RefusesWhatIsNoEntryOfItsKey) {
            {"publish", publishing("a", entry_made_at("b", 1)), "not one of this key"},
            {"publish", publishing("a", "AAAA"), "not one of this key"},
            {"publish", "{", "CACHE_REQUEST_INVALID"},
-           {"publish", R"({"repository":"../x","tag":"main","entries":[]})",
-            "no repository's name"},
-           {"publish", R"({"repository":"app","tag":"a/b","entries":[]})", "no tag"},
-           {"lookup", R"({"repository":"app","tag":"main","keys":["xyz"]})", "is no key"},
-           {"lookup", R"({"repository":"app","tag":"main","keys":[)" + keys + "]}", "at most 1000"},
+           {"publish", "{}", "no repository's name", "repository=../x&tag=main"},
+           {"publish", "{}", "no tag", "repository=app&tag=a/b"},
+           {"lookup", R"({"keys":["xyz"]})", "is no key"},
+           {"lookup", R"({"keys":[)" + keys + "]}", "at most 1000"},
        }) {
-    const Reply reply = post(row.what, row.body);
+    const Reply reply = post(row.what, row.body, row.place);
     EXPECT_EQ(reply.status, 400) << row.body.substr(0, 100);
     EXPECT_THAT(reply.body, HasSubstr(row.text));
   }
   EXPECT_EQ(post("nothing", "{}").status, 404);
   EXPECT_EQ(registry_.ask({"GET", std::string(protocol::kRoot) + "/lookup"}).status, 405);
+}
+
+TEST_F(CacheApiTest, WhatDoesNotFitIntoAnAnswerIsToBeAskedForAgain) {
+  std::string keys;
+  for (int i = 0; i < 6; ++i) {
+    const KeyRecord record = [&] {
+      KeyRecord made = step(std::to_string(i));
+      made.name = std::string(700'000, 'n');
+      return made;
+    }();
+    CacheResult empty;
+    empty.empty_tree = true;
+    const std::string entry =
+        oci::encode_base64(cache::encode_entry(cache::ResultEntry{record, empty}));
+    ASSERT_EQ(post("publish", publishing(std::to_string(i), entry)).status, 200);
+    keys += (i == 0 ? "\"" : ",\"") + hex(std::to_string(i)) + "\"";
+  }
+  const Json answer = must(Json::parse(post("lookup", R"({"keys":[)" + keys + "]}").body));
+  EXPECT_EQ(answer["entries"].members().size(), 5U);
+  EXPECT_THAT(answer["more"].strings(), ElementsAre(hex("5")));
+}
+
+TEST_F(CacheApiTest, ABodyIsBounded) {
+  EXPECT_EQ(post("publish", std::string(protocol::kMaxBodyBytes + 1, ' ')).status, 413);
 }
 
 TEST_F(CacheApiTest, AnEntryNeedsItsLayers) {
@@ -125,7 +144,7 @@ class CacheRightsTest : public CacheApiTest {
 TEST_F(CacheRightsTest, ReadingAndWritingAreTheRepositorysRights) {
   EXPECT_EQ(found("a"), "");
   EXPECT_EQ(post("publish", publishing("a", entry_made_at("a", 1))).status, 401);
-  EXPECT_EQ(post("lookup", R"({"repository":"other","tag":"main","keys":[]})").status, 401);
+  EXPECT_EQ(post("lookup", "{}", "repository=other&tag=main").status, 401);
 }
 
 }  // namespace
