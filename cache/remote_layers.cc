@@ -14,13 +14,12 @@ constexpr size_t kParallelLayers = 3;
 // Feeds the watchdog with every byte, and stops what sends more than the blob has.
 class WatchedSink : public Sink {
  public:
-  WatchedSink(const oci::Descriptor& blob, Sink& next, Watchdog& dog, const OnLayerBytes& on_bytes)
-      : blob_(blob), next_(next), dog_(dog), on_bytes_(on_bytes) {}
+  WatchedSink(const oci::Descriptor& blob, Sink& next, Watchdog& dog)
+      : blob_(blob), next_(next), dog_(dog) {}
   Status write(std::span<const std::byte> data) override {
     dog_.feed();
     done_ += data.size();
     if (done_ > blob_.size) return fail(Code::kDataLoss, "it is longer than was said");
-    if (on_bytes_) on_bytes_(blob_, done_);
     return next_.write(data);
   }
 
@@ -28,7 +27,6 @@ class WatchedSink : public Sink {
   const oci::Descriptor& blob_;
   Sink& next_;
   Watchdog& dog_;
-  const OnLayerBytes& on_bytes_;
   uint64_t done_ = 0;
 };
 
@@ -70,11 +68,10 @@ Result<bool> RemoteLayers::can_fetch(std::span<const oci::LayerBlob> layers) {
   });
 }
 
-Status RemoteLayers::fetch(std::span<const oci::LayerBlob> layers, const OnLayerBytes& on_bytes,
-                           std::stop_token stop) {
+Status RemoteLayers::fetch(std::span<const oci::LayerBlob> layers, std::stop_token stop) {
   KILN_TRY_ASSIGN(const std::vector<oci::Descriptor> absent, missing(layers));
   return for_each_at_once(absent.size(), kParallelLayers, [&](size_t i) {
-    Status fetched = fetch_one(absent[i], on_bytes, stop);
+    Status fetched = fetch_one(absent[i], stop);
     if (fetched || stop.stop_requested()) return fetched;
     failed_ = true;
     clear();
@@ -82,8 +79,7 @@ Status RemoteLayers::fetch(std::span<const oci::LayerBlob> layers, const OnLayer
   });
 }
 
-Status RemoteLayers::fetch_one(const oci::Descriptor& blob, const OnLayerBytes& on_bytes,
-                               const std::stop_token& stop) {
+Status RemoteLayers::fetch_one(const oci::Descriptor& blob, const std::stop_token& stop) {
   const Transport from = origin(blob.digest);
   if (!from)
     return fail(Code::kUnavailable, "no cache has layer " + blob.digest.to_string() + " any more");
@@ -93,7 +89,7 @@ Status RemoteLayers::fetch_one(const oci::Descriptor& blob, const OnLayerBytes& 
   };
   KILN_TRY_ASSIGN(const auto writer, content_.writer(lease_));
   Watchdog dog(stop, patience_);
-  WatchedSink sink(blob, *writer, dog, on_bytes);
+  WatchedSink sink(blob, *writer, dog);
   if (Status fetched = from->fetch(blob, sink, dog.token()); !fetched) {
     if (!dog.expired()) return wrapped(fetched.error());
     return wrapped(

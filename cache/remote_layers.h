@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -16,9 +15,6 @@
 #include "oci/content_store.h"
 
 namespace kiln::cache {
-
-/// Told from several threads.
-using OnLayerBytes = std::function<void(const oci::Descriptor& blob, uint64_t done_bytes)>;
 
 /// Thread-safe.
 class RemoteLayers {
@@ -36,8 +32,7 @@ class RemoteLayers {
   /// Brings what is not here, three at a time, verified. An error is of the first layer that could
   /// not be had: kDataLoss: its bytes are others; kUnavailable: gone, unreachable or too slow. From
   /// then on the transport is not asked again.
-  Status fetch(std::span<const oci::LayerBlob> layers, const OnLayerBytes& on_bytes,
-               std::stop_token stop);
+  Status fetch(std::span<const oci::LayerBlob> layers, std::stop_token stop);
   /// True: a transport did not keep what it promised.
   bool failed() const { return failed_; }
   /// Forgets everything that was announced.
@@ -47,8 +42,7 @@ class RemoteLayers {
   using Transport = std::shared_ptr<CacheTransport>;
   Result<std::vector<oci::Descriptor>> missing(std::span<const oci::LayerBlob> layers);
   Transport origin(const Digest& blob);
-  Status fetch_one(const oci::Descriptor& blob, const OnLayerBytes& on_bytes,
-                   const std::stop_token& stop);
+  Status fetch_one(const oci::Descriptor& blob, const std::stop_token& stop);
 
   oci::ContentStore& content_;
   const oci::Lease& lease_;

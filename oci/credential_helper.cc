@@ -1,13 +1,11 @@
 #include "oci/credential_helper.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
 
 #include "base/json.h"
 #include "base/process.h"
 #include "base/strings.h"
+#include "base/watchdog.h"
 
 namespace kiln::oci {
 namespace {
@@ -15,26 +13,6 @@ namespace {
 constexpr std::chrono::seconds kLongestHelperRun{60};
 constexpr uint64_t kHelperOutputLimit = 64U << 10U;
 constexpr std::string_view kTokenUser = "<token>";  // says that the secret is an identity token
-
-// Stops when `outer` does, or after a time.
-class BoundedStop {
- public:
-  BoundedStop(const std::stop_token& outer, std::chrono::seconds time)
-      : forward_(outer, [this] { stop_.request_stop(); }),
-        timer_([this, time](const std::stop_token& ended) {
-          std::unique_lock lock(mutex_);
-          (void)never_.wait_for(lock, ended, time, [] { return false; });  // time, or the end
-          if (!ended.stop_requested()) stop_.request_stop();
-        }) {}
-  std::stop_token token() const { return stop_.get_token(); }
-
- private:
-  std::stop_source stop_;
-  std::mutex mutex_;  // for waiting only
-  std::condition_variable_any never_;
-  std::stop_callback<std::function<void()>> forward_;
-  std::jthread timer_;  // last: ends before what it uses
-};
 
 bool is_plain_word(std::string_view name) {
   return !name.empty() && name.front() != '.' && std::ranges::all_of(name, [](char c) {
@@ -67,11 +45,11 @@ Result<CredentialHelper::Answer> CredentialHelper::run(const char* action, const
   spec.argv = {program_, action};
   spec.env = place_.environment;
   spec.new_session = false;  // it may ask for a passphrase
-  const BoundedStop bounded(stop, kLongestHelperRun);
+  const Watchdog bounded(stop, kLongestHelperRun);
   const auto ran = run_captured(std::move(spec), input, kHelperOutputLimit, bounded.token());
   if (!ran) {
-    const bool late = ran.error().code() == Code::kCancelled && !stop.stop_requested();
-    if (late) return fail(Code::kFailedPrecondition, program_ + " took more than 60 s");
+    if (bounded.expired())
+      return fail(Code::kFailedPrecondition, program_ + " took more than 60 s");
     return tl::unexpected(ran.error().wrap(program_));
   }
   if (ran->out.size() >= kHelperOutputLimit) {

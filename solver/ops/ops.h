@@ -52,10 +52,8 @@ struct OpsEnvironment {
   std::map<std::string, LocalContext> contexts;  // by source name: "context", "dockerfile", …
   std::string user_agent = "kiln";               // of http sources
   cache::RemoteLayers* remote_layers = nullptr;  // null: there is no shared cache
-  std::function<void(const oci::Descriptor& blob, uint64_t done_bytes)>
-      on_layer_bytes;                    // of what is fetched from them
-  Downloads* downloads = nullptr;        // null: an unchanged download is fetched anew
-  std::shared_ptr<RemoteFacts> remotes;  // null: every operation asks for itself
+  Downloads* downloads = nullptr;                // null: an unchanged download is fetched anew
+  std::shared_ptr<RemoteFacts> remotes;          // null: every operation asks for itself
 
   std::map<std::string, SecretProvider> secrets;   // by id
   std::map<std::string, std::string> ssh_sockets;  // id -> path of an agent's socket

@@ -24,7 +24,7 @@ Result<std::optional<SnapshotId>> snapshot_of_layers(const OpsEnvironment& envir
 Result<TreeRef*> RemoteRef::fetched(const std::stop_token& stop) {
   const std::lock_guard hold(mutex_);
   if (!local_) {
-    KILN_TRY(environment_.remote_layers->fetch(result_.layers, environment_.on_layer_bytes, stop));
+    KILN_TRY(environment_.remote_layers->fetch(result_.layers, stop));
     KILN_TRY_ASSIGN(const auto id, snapshot_of_layers(environment_, result_));
     local_ =
         make_snapshot_ref(*environment_.snapshotter, id, environment_.scratch, result_.created);

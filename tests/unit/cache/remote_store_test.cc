@@ -141,8 +141,8 @@ TEST_F(RemoteStoreTest, FetchesLayersThatWereFoundAndAreNotHere) {
   const CacheResult found = must(store->find(add("a"))).value();
   EXPECT_TRUE(must(layers_.can_fetch(found.layers)));
   EXPECT_FALSE(must(layers_.can_fetch(std::vector{remote_layer("never found")})));
-  must(layers_.fetch(found.layers, {}, {}));
-  must(layers_.fetch(found.layers, {}, {}));
+  must(layers_.fetch(found.layers, {}));
+  must(layers_.fetch(found.layers, {}));
   EXPECT_EQ(transport_->fetches, 1);
   EXPECT_EQ(must(oci::read_blob(*content_, Digest::of("layer of a"), 100)), "layer of a");
   EXPECT_FALSE(layers_.failed());
@@ -166,7 +166,7 @@ TEST_F(RemoteStoreTest, TellsWhatDidNotKeepItsWord) {
     transport_->blobs[Digest::of(bytes)] = bytes;
     row.harm(transport_->blobs[Digest::of(bytes)]);
     layers.announce(wanted, transport_);
-    EXPECT_EQ(code_of(layers.fetch(wanted, {}, {})), row.code) << row.name;
+    EXPECT_EQ(code_of(layers.fetch(wanted, {})), row.code) << row.name;
     EXPECT_TRUE(layers.failed()) << row.name;
     EXPECT_FALSE(must(layers.can_fetch(wanted))) << row.name;
   }
@@ -176,7 +176,7 @@ TEST_F(RemoteStoreTest, ATransferThatStandsStillEnds) {
   const std::vector<oci::LayerBlob> wanted = {remote_layer("x")};
   layers_.announce(wanted, transport_);
   transport_->hangs = true;
-  EXPECT_EQ(code_of(layers_.fetch(wanted, {}, {})), "unavailable");
+  EXPECT_EQ(code_of(layers_.fetch(wanted, {})), "unavailable");
 }
 
 }  // namespace
