@@ -84,10 +84,8 @@ Started Service::answer(Request& request) {
   const auto now = std::chrono::steady_clock::now();
   if (!requests_.take(request.peer, now) || !failed_logins_.has(request.peer, now)) {
     ++parts_.metrics.limited;
-    Response response = error_response(
+    return error_response(
         ApiError(429, api::kTooManyRequests, "too many requests: ask again in a while"));
-    response.headers.emplace_back("Retry-After", "1");
-    return response;
   }
   const auto outcome = authenticator_.authenticate(request, std::chrono::system_clock::now());
   if (!outcome) {

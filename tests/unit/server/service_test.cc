@@ -1,5 +1,6 @@
 // Who may what, how often, and what is written down of it.
 #include <gmock/gmock.h>
+#include <algorithm>
 
 #include "cache/server/names.h"
 #include "oci/base64.h"
@@ -138,6 +139,9 @@ TEST(ServiceTest, WhoAsksTooOftenWaits) {
   EXPECT_EQ(limited.status, 429);
   EXPECT_EQ(limited.code(), "TOOMANYREQUESTS");
   EXPECT_EQ(limited.header("retry-after"), "1");
+  EXPECT_EQ(std::count_if(limited.headers.begin(), limited.headers.end(),
+                          [](const auto& header) { return header.first == "Retry-After"; }),
+            1);
   EXPECT_EQ(registry.ask({"GET", "/healthz"}).status, 200);
 
   config.requests = {};
