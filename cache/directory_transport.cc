@@ -73,6 +73,7 @@ Result<std::vector<std::optional<std::string>>> DirectoryTransport::lookup(
     std::span<const CacheKey> keys, std::stop_token stop) {
   KILN_TRY(check_kind());
   std::vector<std::optional<std::string>> entries(keys.size());
+  if (config_.reset == Reset::kYes) return entries;  // only what is published again stays
   for (size_t i = 0; i < keys.size(); ++i) {
     if (stop.stop_requested()) return fail(Code::kCancelled, "the lookup was stopped");
     const std::string path = entries_ + "/" + keys[i].digest.hex();

@@ -24,6 +24,7 @@ class DirectoryTransport : public CacheTransport {
   explicit DirectoryTransport(Config config);
 
   std::string name() const override { return "cache directory " + config_.directory; }
+  /// Nothing with kYes: what is there will stay only if it is published again.
   /// kNotFound: no such directory; kFailedPrecondition: a cache of another kind or a newer kiln.
   Result<std::vector<std::optional<std::string>>> lookup(std::span<const CacheKey> keys,
                                                          std::stop_token stop) override;

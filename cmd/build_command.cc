@@ -197,14 +197,12 @@ class Build {
     KILN_TRY_ASSIGN(caches_,
                     SharedCaches::open({*engine_, *progress_, registries_, invocation_.stop},
                                        cache_from_, cache_to_));
-    const OpsEnvironment ops = operations();
-    KILN_TRY_ASSIGN(const Solved solved, solve(ops));
-    KILN_TRY_ASSIGN(const bool index, builds_index(options_));
-    KILN_TRY_ASSIGN(
-        ExportReport report,
-        export_all({solved.platforms, index ? ImageForm::kIndex : ImageForm::kManifest}));
-    ExportContext context = export_context();
-    KILN_TRY(caches_->fill(plan_.graph, solved.solution, outputs_.compression, context));
+    caches_->start_filling(plan_.graph, outputs_.compression, export_context());
+    const Result<Solved> solved = solve(operations());
+    Result<ExportReport> report = solved ? export_image(*solved) : tl::unexpected(solved.error());
+    if (invocation_.stop.stop_requested()) return report;
+    const Status filled = caches_->finish(solved ? &solved->solution : nullptr);
+    if (report && !filled) return tl::unexpected(filled.error());
     return report;
   }
 
@@ -227,11 +225,17 @@ class Build {
     solve.max_parallel = options_.max_parallel;
     solve.caches = {&engine_->cache()};
     for (CacheStore* store : caches_->stores()) solve.caches.push_back(store);
+    solve.on_solved = [this](const SolvedEdge& edge) { caches_->offer(edge); };
     KILN_TRY_ASSIGN(Solution solution,
                     solver.solve(plan_.graph, solve, *progress_, invocation_.stop));
     KILN_TRY_ASSIGN(std::vector<PlatformResult> platforms,
                     platform_results(plan_, solution, invocation_.stop));
     return Solved{std::move(solution), std::move(platforms)};
+  }
+
+  Result<ExportReport> export_image(const Solved& solved) {
+    KILN_TRY_ASSIGN(const bool index, builds_index(options_));
+    return export_all({solved.platforms, index ? ImageForm::kIndex : ImageForm::kManifest});
   }
 
   ExportContext export_context() {

@@ -135,6 +135,11 @@ Result<CacheTarget> target_of_export(CacheText& text) {
   KILN_TRY_ASSIGN(target.compression, take_compression(text));
   KILN_TRY_ASSIGN(const bool ignore_error, text.take_bool("ignore-error", true));
   target.must_succeed = !ignore_error;
+  KILN_TRY_ASSIGN(const bool wait, text.take_bool("wait", true));
+  if (!wait && target.must_succeed)
+    return text.wrong("wait=false and ignore-error=false exclude each other");
+  using Wait = CacheExportOptions::Wait;
+  target.wait = target.must_succeed ? Wait::kForever : wait ? Wait::kInReason : Wait::kNo;
   KILN_TRY(text.refuse_rest());
   return target;
 }

@@ -26,6 +26,7 @@ struct CacheTarget {
   std::optional<oci::CompressionOptions> compression;  // nullopt: the image's
   bool reset = false;                                  // kDirectory
   bool must_succeed = false;                           // ignore-error=false
+  CacheExportOptions::Wait wait = CacheExportOptions::Wait::kInReason;
 };
 
 /// `--cache-from` values: type=…,KEY=VALUE, or a reference alone. kInvalidArgument with

@@ -38,7 +38,7 @@ Result<std::unique_ptr<SharedCaches>> SharedCaches::open(const Inputs& inputs,
                     target.place.kind == CacheKind::kDirectory
                         ? caches->directory(target.place, target.reset)
                         : caches->registry(target.place, cache::RegistryTransport::Use::kWrite));
-    caches->fillings_.push_back({target, std::move(transport)});
+    caches->fillings_.push_back({target, std::move(transport), nullptr});
   }
   return caches;
 }
@@ -79,15 +79,27 @@ void SharedCaches::give_up(const Error& why) {
   layers_.clear();
 }
 
-Status SharedCaches::fill(const llb::Graph& graph, const Solution& solution,
-                          oci::CompressionOptions image_compression, ExportContext& context) {
-  for (const Filling& filling : fillings_) {
+void SharedCaches::start_filling(const llb::Graph& graph, oci::CompressionOptions image_compression,
+                                 const ExportContext& context) {
+  for (Filling& filling : fillings_) {
     CacheExportOptions options;
     options.mode = filling.target.mode;
     options.compression = filling.target.compression.value_or(image_compression);
     options.patience = kPatience;
-    const Status filled = export_cache(graph, solution, *filling.transport, options,
-                                       inputs_.engine.cache(), context, inputs_.stop);
+    options.wait = filling.target.wait;
+    const CacheExport::Inputs inputs{graph, *filling.transport, inputs_.engine.cache(), context,
+                                     inputs_.stop};
+    filling.exporting = std::make_unique<CacheExport>(inputs, options);
+  }
+}
+
+void SharedCaches::offer(const SolvedEdge& edge) {
+  for (const Filling& filling : fillings_) filling.exporting->offer(edge);
+}
+
+Status SharedCaches::finish(const Solution* solution) {
+  for (const Filling& filling : fillings_) {
+    const Status filled = filling.exporting->finish(solution);
     if (filled) continue;
     if (inputs_.stop.stop_requested()) return filled;
     if (filling.target.must_succeed)

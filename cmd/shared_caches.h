@@ -38,9 +38,14 @@ class SharedCaches {
   bool broken() const { return layers_.failed() && !stores_.empty(); }
   /// They are not asked any more; `why` becomes a warning.
   void give_up(const Error& why);
+  /// From here on they may be filled with what `graph` gives.
+  void start_filling(const llb::Graph& graph, oci::CompressionOptions image_compression,
+                     const ExportContext& context);
+  /// A result of the build: it may be on its way before the build ends. Never blocks.
+  void offer(const SolvedEdge& edge);
+  /// Nothing more comes; nullptr: the build failed. Waits for what is not sent yet, within reason.
   /// An error: a cache that had to succeed did not.
-  Status fill(const llb::Graph& graph, const Solution& solution,
-              oci::CompressionOptions image_compression, ExportContext& context);
+  Status finish(const Solution* solution);
   /// What went wrong with them, for the end of the build.
   std::vector<BuildWarning> warnings();
 
@@ -48,6 +53,7 @@ class SharedCaches {
   struct Filling {
     CacheTarget target;
     std::shared_ptr<cache::CacheTransport> transport;
+    std::unique_ptr<CacheExport> exporting;
   };
   explicit SharedCaches(const Inputs& inputs);
   using Transport = std::shared_ptr<cache::CacheTransport>;

@@ -1,16 +1,17 @@
-// What a build found out, into a cache that other machines read: one entry for each step, under its
-// key, with the layers that its result is made of.
+// What a build finds out, into a cache that other machines read: each result is packed and sent in
+// the background as soon as it is there; what is left at the end is sent then.
 #pragma once
 
-#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <set>
 #include <stop_token>
+#include <thread>
+#include <vector>
 
-#include "cache/local_store.h"
-#include "cache/transport.h"
-#include "exporter/exporter.h"
+#include "exporter/cache_publisher.h"
 #include "llb/graph.h"
-#include "oci/compression.h"
-#include "solver/solver.h"
 
 namespace kiln {
 
@@ -22,14 +23,62 @@ enum class CacheMode : uint8_t {
 struct CacheExportOptions {
   CacheMode mode = CacheMode::kMin;
   oci::CompressionOptions compression;
-  std::chrono::milliseconds patience{5000};  // how long a transfer may stand still
+  std::chrono::milliseconds patience{5000};  // with a transfer that stands still, or is slow
+  /// How long the end of the build may wait for what is not sent yet.
+  enum class Wait : uint8_t {
+    kNo,        // not at all
+    kInReason,  // TransferClock
+    kForever,   // while something moves
+  } wait = Wait::kInReason;
 };
 
-/// Uploads and publishes what `transport` does not have yet; sources are left out, since they are
-/// asked anyway. `records` knows the records of what was cached. Blocks; kCancelled on stop.
-/// kUnavailable: the cache; entries published before it stay.
-Status export_cache(const llb::Graph& graph, const Solution& solution,
-                    cache::CacheTransport& transport, const CacheExportOptions& options,
-                    LocalCacheStore& records, ExportContext& context, std::stop_token stop);
+/// One export to one cache. Sources are left out, since they are asked anyway.
+class CacheExport {
+ public:
+  struct Inputs {
+    const llb::Graph& graph;
+    cache::CacheTransport& transport;
+    LocalCacheStore& records;
+    ExportContext context;
+    std::stop_token stop;
+  };
+  CacheExport(const Inputs& inputs, const CacheExportOptions& options);
+  /// Abandons what is not sent.
+  ~CacheExport();
+  CacheExport(const CacheExport&) = delete;
+  CacheExport& operator=(const CacheExport&) = delete;
+
+  /// A result is there: it is sent in the background if it belongs into the cache. Never blocks.
+  void offer(const SolvedEdge& edge);
+  /// Sends what is missing of `solution` (nullopt: the build failed; what was offered is sent) and
+  /// ends the export. Blocks; kCancelled on stop. kUnavailable: the cache; entries published
+  /// before it stay.
+  Status finish(const Solution* solution);
+
+ private:
+  void start();
+  void work();
+  Status work_off(std::vector<SolvedEdge> edges, const Solution* solution);
+  Status publish_rest(const Solution& solution);
+  Result<std::set<std::string>> kept_snapshots(const Solution& solution) const;
+  bool is_source(const SolvedEdge& edge) const;
+
+  const Inputs inputs_;
+  const CacheExportOptions options_;
+  const std::set<llb::Output> image_chain_;  // kMin: what the targets' layers come from
+  std::stop_source abandon_;
+  const std::stop_callback<std::function<void()>> chained_;
+  ExportContext context_;
+  TransferClock clock_;
+  CachePublisher publisher_;  // the thread's
+
+  std::mutex mutex_;  // all below
+  std::condition_variable changed_;
+  std::vector<SolvedEdge> queue_;
+  bool closing_ = false;
+  const Solution* solution_ = nullptr;  // while closing
+  Status outcome_;                      // the first error
+  std::thread thread_;
+};
 
 }  // namespace kiln

@@ -13,6 +13,7 @@ constexpr size_t kDefaultParallel = 64;
 Loop::Loop(const llb::Graph& graph, const SolverConfig& config, const SolveOptions& options,
            ProgressSink& sink)
     : graph_(graph),
+      on_solved_(options.on_solved),
       tasks_(*config.workers),
       caches_(options.caches, config.load),
       progress_(graph, sink),
@@ -164,6 +165,7 @@ void Loop::act(EdgeId id, const PublishResult& action) {
   slot.source = action.cached ? EdgeSource::kCached : EdgeSource::kExecuted;
   jobs_.release_lock(asker(id));
   if (action.cached) end_cached(slot.output.vertex);
+  if (on_solved_) on_solved_(solved(slot));
   for (const User& user : std::exchange(slot.result_users, {}))
     events_.emplace_back(user.edge, InputReady{user.input, slot.edge.answer()});
 }
@@ -203,21 +205,21 @@ Result<Solution> Loop::outcome(bool stop_requested) {
   progress_.end_solved();
   Solution solution;
   for (const EdgeId id : targets_) solution.targets.push_back(slots_[id].result.ref);
-  for (const auto& outputs : edges_) {
-    for (const auto& [index, id] : outputs) {
-      const Slot& slot = slots_[id];
-      SolvedEdge edge{slot.output,
-                      slot.source,
-                      slot.edge.answer().key,
-                      slot.edge.record(),
-                      slot.edge.alias_record(),
-                      slot.result.ref,
-                      std::nullopt};
-      if (slot.complete) edge.created = slot.result.created;
-      solution.edges.push_back(std::move(edge));
-    }
-  }
+  for (const auto& outputs : edges_)
+    for (const auto& [index, id] : outputs) solution.edges.push_back(solved(slots_[id]));
   return solution;
+}
+
+SolvedEdge Loop::solved(const Slot& slot) {
+  SolvedEdge edge{slot.output,
+                  slot.source,
+                  slot.edge.answer().key,
+                  slot.edge.record(),
+                  slot.edge.alias_record(),
+                  slot.result.ref,
+                  std::nullopt};
+  if (slot.complete) edge.created = slot.result.created;
+  return edge;
 }
 
 Error Loop::explained(llb::VertexId vertex, const Error& error) const {

@@ -58,12 +58,14 @@ class Loop : private JobListener {
   void act(EdgeId id, const PublishResult& action);
   VertexJobs::Asker asker(EdgeId id) const { return {id, slots_[id].output}; }
   const RefPtr& input_ref(const Slot& slot, size_t input);
+  static SolvedEdge solved(const Slot& slot);
   void end_cached(llb::VertexId vertex);
   bool complete() const;
   Result<Solution> outcome(bool stop_requested);
   Error explained(llb::VertexId vertex, const Error& error) const;
 
   const llb::Graph& graph_;
+  const std::function<void(const SolvedEdge&)> on_solved_;
   std::stop_source stop_;
   TaskQueue tasks_;
   CacheAccess caches_;

@@ -21,6 +21,7 @@
 #include "base/workers.h"
 #include "solver/operation.h"
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -33,11 +34,6 @@ struct SolverConfig {
   ResultLoader load;
   WorkerPool* workers = nullptr;
 };
-struct SolveOptions {
-  size_t max_parallel = 0;  // executing vertices; 0: 64
-  std::vector<CacheStore*>
-      caches;  // in lookup order; the first is the local one: results are saved there
-};
 enum class EdgeSource : uint8_t { kNotNeeded, kCached, kExecuted };
 struct SolvedEdge {
   llb::Output edge;
@@ -49,6 +45,13 @@ struct SolvedEdge {
   RefPtr ref;                      // null unless it was needed
   std::optional<std::chrono::sys_time<std::chrono::nanoseconds>>
       created;  // of the cached or fresh result
+};
+struct SolveOptions {
+  size_t max_parallel = 0;  // executing vertices; 0: 64
+  std::vector<CacheStore*>
+      caches;  // in lookup order; the first is the local one: results are saved there
+  /// Told of each edge as soon as its result is there, on the loop's thread. Must not block.
+  std::function<void(const SolvedEdge&)> on_solved = {};
 };
 struct Solution {
   std::vector<RefPtr> targets;    // in the graph's order

@@ -107,6 +107,24 @@ TEST_P(SharedCacheTest, ACacheThatLostItsLayersCostsAWarningAndARebuild) {
   EXPECT_THAT(again.err, HasSubstr("building without the shared caches"));
 }
 
+// What succeeded before a step failed was sent while the build ran.
+TEST_P(SharedCacheTest, AFailedBuildSharesWhatItGotTo) {
+  must_write("Dockerfile", kBuildStage + "RUN exit 3\n");
+  const Output failed = kiln({"build", "--progress=plain", to(",mode=max"), context_});
+  EXPECT_EQ(failed.exit_code, 1);
+  EXPECT_TRUE(ran(failed, 1)) << failed.err;
+  must_write("Dockerfile", kBuildStage);
+  EXPECT_FALSE(ran(build_on(path("other"), {from()}), 1));
+}
+
+TEST_P(SharedCacheTest, AnotherExportKeepsWhatIsThere) {
+  const std::string reset = GetParam() == Place::kDirectory ? ",reset=true" : "";
+  (void)build_on(root(), {to(",mode=max" + reset)});
+  (void)build_on(root(), {to(",mode=max,wait=false")});
+  (void)build_on(root(), {to(",mode=max" + reset)});  // all of it cached
+  EXPECT_THAT(build_on(path("other"), {from()}).err, Not(ContainsRegex("ran-[0-9]")));
+}
+
 class CacheTroubleTest : public KilnTest {
  protected:
   std::string context_;
@@ -150,6 +168,7 @@ TEST_F(CacheTroubleTest, OptionsAreCheckedBeforeAnythingIsDone) {
            {"--cache-to=type=local,dest=x,mod=max", "did you mean mode?"},
            {"--cache-to=type=local,dest=x,mode=most", "expected min or max"},
            {"--cache-to=type=gha", "kiln has no type=gha"},
+           {"--cache-to=type=local,dest=x,wait=false,ignore-error=false", "exclude each other"},
            {"--cache-from=type=foo", "unknown type \"foo\": expected local"},
            {"--cache-to=type=local,dest=x,dest=y", "\"dest\" is given twice"},
            {"--cache-from=type=registry,ref=UPPER", "--cache-from"},
