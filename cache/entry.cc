@@ -1,5 +1,6 @@
 #include "cache/entry.h"
 
+#include "cache/claim.h"
 #include "cache/fields.h"
 #include "cache/result_codec.h"
 
@@ -45,7 +46,8 @@ std::string encode_entry(const AliasEntry& entry) {
 
 Result<Entry> decode_entry(const CacheKey& key, std::string_view bytes) {
   if (bytes.size() > kMaxEntryBytes) return fail(Code::kDataLoss, "the entry is too large");
-  KILN_TRY_ASSIGN(FieldReader in, FieldReader::open(kEntryMagic, bytes));
+  KILN_TRY_ASSIGN(const Claim claim, decode_claim(bytes));
+  KILN_TRY_ASSIGN(FieldReader in, FieldReader::open(kEntryMagic, claim.entry));
   KILN_TRY_ASSIGN(Entry entry, decode_parts(key, in));
   if (!in.at_end()) return fail(Code::kDataLoss, "the entry has more than it should");
   return entry;

@@ -28,8 +28,9 @@ inline constexpr size_t kMaxEntryBytes = 1U << 20U;
 /// Both leave local_ref out.
 std::string encode_entry(const ResultEntry& entry);
 std::string encode_entry(const AliasEntry& entry);
-/// kDataLoss: torn, of an unknown version, of another key than `key`, larger than allowed, or a
-/// result that is neither layers nor the empty tree.
+/// Also of a signed one (claim.h), whoever signed it. kDataLoss: torn, of an unknown version, of
+/// another key than `key`, larger than allowed, or a result that is neither layers nor the empty
+/// tree.
 Result<Entry> decode_entry(const CacheKey& key, std::string_view bytes);
 
 }  // namespace kiln::cache

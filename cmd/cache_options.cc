@@ -2,11 +2,14 @@
 
 #include <map>
 
+#include "base/fs.h"
 #include "base/strings.h"
 #include "oci/reference.h"
 
 namespace kiln::cmd {
 namespace {
+
+constexpr size_t kMaxKeyFile = 64U << 10U;
 
 /// One option's text, from which its parts are taken by name.
 class CacheText {
@@ -48,6 +51,11 @@ class CacheText {
     if (value == "false" || value == "0") return false;
     return wrong(key + "=" + quote(value) + ": expected true or false");
   }
+  Result<std::string> key_file(const std::string& key, const std::string& path) const {
+    Result<std::string> pem = read_file(path, kMaxKeyFile);
+    if (!pem) return wrong(key + "=" + quote(path) + ": " + pem.error().message());
+    return pem;
+  }
   Status refuse_rest() const {
     if (parts_.empty()) return {};
     const std::string& key = parts_.begin()->first;
@@ -79,6 +87,26 @@ Status take_reference(CacheText& text, CachePlace& place) {
   return {};
 }
 
+Status take_trusted(CacheText& text, CachePlace& place) {
+  const std::string file = text.take("trust");
+  if (file.empty()) return {};
+  KILN_TRY_ASSIGN(const std::string pem, text.key_file("trust", file));
+  Result<std::vector<PublicKey>> keys = PublicKey::parse_pem(pem);
+  if (!keys) return text.wrong("trust=" + quote(file) + ": " + keys.error().message());
+  place.trusted = *std::move(keys);
+  return {};
+}
+
+Status take_signing(CacheText& text, CacheTarget& target) {
+  const std::string file = text.take("sign");
+  if (file.empty()) return {};
+  KILN_TRY_ASSIGN(const std::string pem, text.key_file("sign", file));
+  Result<SigningKey> key = SigningKey::parse_pem(pem);
+  if (!key) return text.wrong("sign=" + quote(file) + ": " + key.error().message());
+  target.signing = *std::move(key);
+  return {};
+}
+
 Result<CachePlace> place_of_import(CacheText& text) {
   CachePlace place;
   const std::string type = text.take("type");
@@ -92,6 +120,7 @@ Result<CachePlace> place_of_import(CacheText& text) {
   } else {
     return text.missing_type(type, "local, registry, kiln");
   }
+  KILN_TRY(take_trusted(text, place));
   KILN_TRY(text.refuse_rest());
   return place;
 }
@@ -140,6 +169,7 @@ Result<CacheTarget> target_of_export(CacheText& text) {
     return text.wrong("wait=false and ignore-error=false exclude each other");
   using Wait = CacheExportOptions::Wait;
   target.wait = target.must_succeed ? Wait::kForever : wait ? Wait::kInReason : Wait::kNo;
+  KILN_TRY(take_signing(text, target));
   KILN_TRY(text.refuse_rest());
   return target;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ed25519.h"
 #include "base/result.h"
 #include "cmd/options.h"
 #include "exporter/cache_export.h"
@@ -16,9 +17,10 @@ enum class CacheKind : uint8_t { kDirectory, kRegistry, kKiln };
 
 struct CachePlace {
   CacheKind kind = CacheKind::kRegistry;
-  std::string where;           // a directory, or a reference
-  std::string tag = "latest";  // kDirectory
-  bool insecure = false;       // kRegistry, kKiln: http, or https that does not verify
+  std::string where;               // a directory, or a reference
+  std::string tag = "latest";      // kDirectory
+  bool insecure = false;           // kRegistry, kKiln: http, or https that does not verify
+  std::vector<PublicKey> trusted;  // reading: whose entries are believed; empty: everybody's
 };
 struct CacheTarget {
   CachePlace place;
@@ -27,10 +29,12 @@ struct CacheTarget {
   bool reset = false;                                  // kDirectory
   bool must_succeed = false;                           // ignore-error=false
   CacheExportOptions::Wait wait = CacheExportOptions::Wait::kInReason;
+  std::optional<SigningKey> signing;
 };
 
 /// `--cache-from` values: type=…,KEY=VALUE, or a reference alone. kInvalidArgument with
-/// did-you-mean; kUnimplemented: types that kiln does not have (inline, gha, s3, azblob).
+/// did-you-mean, also for key files that cannot be read; kUnimplemented: types that kiln does not
+/// have (inline, gha, s3, azblob).
 Result<std::vector<CachePlace>> parse_cache_from(std::span<const std::string> texts);
 Result<std::vector<CacheTarget>> parse_cache_to(std::span<const std::string> texts);
 

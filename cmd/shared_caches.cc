@@ -1,5 +1,6 @@
 #include "cmd/shared_caches.h"
 
+#include "cache/claim.h"
 #include "cache/directory_transport.h"
 #include "cache/kiln_transport.h"
 
@@ -24,6 +25,7 @@ Result<std::unique_ptr<SharedCaches>> SharedCaches::open(const Inputs& inputs,
                     place.kind == CacheKind::kDirectory
                         ? caches->directory(place, false)
                         : caches->registry(place, cache::RegistryTransport::Use::kRead));
+    if (!place.trusted.empty()) config.transport = caches->trusting(place, config.transport);
     config.layers = &caches->layers_;
     config.patience = kPatience;
     config.stop = inputs.stop;
@@ -38,9 +40,22 @@ Result<std::unique_ptr<SharedCaches>> SharedCaches::open(const Inputs& inputs,
                     target.place.kind == CacheKind::kDirectory
                         ? caches->directory(target.place, target.reset)
                         : caches->registry(target.place, cache::RegistryTransport::Use::kWrite));
+    if (target.signing)
+      transport = std::make_shared<cache::SignedTransport>(
+          cache::SignedTransport::Config{std::move(transport), {}, target.signing, {}});
     caches->fillings_.push_back({target, std::move(transport), nullptr});
   }
   return caches;
+}
+
+SharedCaches::Transport SharedCaches::trusting(const CachePlace& place, Transport transport) {
+  const std::string step = "importing cache from " + transport->name();
+  const auto refused = [this, step] {
+    warn(step, Error(Code::kFailedPrecondition,
+                     "it has entries that nobody trusted has signed: they are passed over"));
+  };
+  return std::make_shared<cache::SignedTransport>(
+      cache::SignedTransport::Config{std::move(transport), place.trusted, std::nullopt, refused});
 }
 
 Result<SharedCaches::Transport> SharedCaches::directory(const CachePlace& place, bool reset) const {

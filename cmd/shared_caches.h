@@ -59,6 +59,7 @@ class SharedCaches {
   using Transport = std::shared_ptr<cache::CacheTransport>;
   Result<Transport> directory(const CachePlace& place, bool reset) const;
   Result<Transport> registry(const CachePlace& place, cache::RegistryTransport::Use use) const;
+  Transport trusting(const CachePlace& place, Transport transport);
   void warn(const std::string& step, const Error& error);
 
   const Inputs inputs_;

@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/strings.h"
 #include "cache/cache_protocol.h"
+#include "cache/claim.h"
 #include "cache/entry.h"
 #include "cache/entry_manifest.h"
 #include "cache/server/names.h"
@@ -41,6 +42,12 @@ ApiResult<cache::Publication> publication_of(const Json& json) {
     publication.blobs.push_back(*descriptor);
   }
   return publication;
+}
+
+// Whoever signed them.
+bool same_entry(const std::string& a, const std::string& b) {
+  const auto one = cache::decode_claim(a), other = cache::decode_claim(b);
+  return one && other && one->entry == other->entry;
 }
 
 }  // namespace
@@ -176,7 +183,7 @@ ApiResult<bool> CacheApi::publish_one(const Place& place, const cache::Publicati
   if (stored) {
     const auto entry = cache::entry_in_manifest(*stored);
     if (entry && cache::decode_entry(publication.key, *entry)) {
-      if (*entry != publication.entry && log_)
+      if (!same_entry(*entry, publication.entry) && log_)
         log_("cache " + place.repository + ": \"" + printable(who.name()) +
              "\" has another result for " + publication.key.digest.hex() + ", the first one stays");
       return true;

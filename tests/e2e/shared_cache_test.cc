@@ -14,6 +14,19 @@ using testing::Not;
 
 enum class Place : uint8_t { kDirectory, kRegistry };
 
+constexpr const char* kPrivateKey =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\n"
+    "-----END PRIVATE KEY-----\n";
+constexpr const char* kPublicKey =
+    "-----BEGIN PUBLIC KEY-----\n"
+    "MCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=\n"
+    "-----END PUBLIC KEY-----\n";
+constexpr const char* kOtherPublicKey =
+    "-----BEGIN PUBLIC KEY-----\n"
+    "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n"
+    "-----END PUBLIC KEY-----\n";
+
 class SharedCacheTest : public KilnTest, public testing::WithParamInterface<Place> {
  protected:
   void SetUp() override {
@@ -117,6 +130,19 @@ TEST_P(SharedCacheTest, AFailedBuildSharesWhatItGotTo) {
   EXPECT_FALSE(ran(build_on(path("other"), {from()}), 1));
 }
 
+TEST_P(SharedCacheTest, OnlyWhatSomebodyTrustedSignedIsUsed) {
+  ASSERT_TRUE(write_file(path("ours"), kPrivateKey));
+  ASSERT_TRUE(write_file(path("ours.pub"), kPublicKey));
+  ASSERT_TRUE(write_file(path("theirs.pub"), kOtherPublicKey));
+  (void)build_on(root(), {to(",mode=max,sign=" + path("ours"))});
+  const Output refused = build_on(path("other"), {from() + ",trust=" + path("theirs.pub")});
+  EXPECT_TRUE(ran(refused, 1));
+  EXPECT_THAT(refused.err, HasSubstr("nobody trusted has signed"));
+  ASSERT_TRUE(remove_tree(path("other")));
+  ASSERT_EQ(kiln_at(path("other"), {"load", "-q", "-i", path("base.tar")}).exit_code, 0);
+  EXPECT_FALSE(ran(build_on(path("other"), {from() + ",trust=" + path("ours.pub")}), 1));
+}
+
 TEST_P(SharedCacheTest, AnotherExportKeepsWhatIsThere) {
   const std::string reset = GetParam() == Place::kDirectory ? ",reset=true" : "";
   (void)build_on(root(), {to(",mode=max" + reset)});
@@ -167,6 +193,8 @@ TEST_F(CacheTroubleTest, OptionsAreCheckedBeforeAnythingIsDone) {
            {"--cache-from=type=local", "it needs src=DIRECTORY"},
            {"--cache-to=type=local,dest=x,mod=max", "did you mean mode?"},
            {"--cache-to=type=local,dest=x,mode=most", "expected min or max"},
+           {"--cache-to=type=local,dest=x,sign=/dev/null", "expected a private key in PEM"},
+           {"--cache-from=type=local,src=x,trust=/absent", "/absent"},
            {"--cache-to=type=gha", "kiln has no type=gha"},
            {"--cache-to=type=local,dest=x,wait=false,ignore-error=false", "exclude each other"},
            {"--cache-from=type=foo", "unknown type \"foo\": expected local"},
