@@ -34,23 +34,21 @@ int64_t count(Time time) {
   return time.time_since_epoch().count();
 }
 
-struct Row {
-  StoredRecord stored;
-  int64_t used_seq = 0;
-};
-
 // kDataLoss: what is stored does not verify. Rows are checked against the key they are found by:
 // a wrong hit is the one unforgivable bug, and hashing a record costs a microsecond.
-Result<Row> read_row(Statement& query) {
+Result<StoredRecord> read_row(Statement& query) {
   KILN_TRY_ASSIGN(const Digest digest, Digest::parse("sha256:" + query.text(0)));
   const CacheKey key{digest};
   KILN_TRY_ASSIGN(KeyRecord record, KeyRecord::decode(query.text(1)));
   if (record.key() != key) return fail(Code::kDataLoss, "a record is stored under another key");
   KILN_TRY_ASSIGN(CacheResult result, cache::decode_result(key, query.text(2)));
   const Time last_used{std::chrono::nanoseconds(query.integer(4))};
-  return Row{StoredRecord{key, std::move(record), std::move(result), last_used,
-                          static_cast<uint64_t>(query.integer(5))},
-             query.integer(3)};
+  return StoredRecord{key,
+                      std::move(record),
+                      std::move(result),
+                      last_used,
+                      static_cast<uint64_t>(query.integer(5)),
+                      static_cast<uint64_t>(query.integer(3))};
 }
 
 Status drop(Database& database, const CacheKey& key) {
@@ -61,8 +59,8 @@ Status drop(Database& database, const CacheKey& key) {
 }
 
 // nullopt: there is none, or there was a torn one, which is dropped.
-Result<std::optional<Row>> find_row(Database& database, const CacheKey& key) {
-  Result<Row> row = fail(Code::kNotFound, "");
+Result<std::optional<StoredRecord>> find_row(Database& database, const CacheKey& key) {
+  Result<StoredRecord> row = fail(Code::kNotFound, "");
   {
     KILN_TRY_ASSIGN(auto query, database.prepare("SELECT " + std::string(kColumns) +
                                                  " FROM cache_records WHERE key = ?1"));
@@ -77,12 +75,12 @@ Result<std::optional<Row>> find_row(Database& database, const CacheKey& key) {
 }
 
 // The stamp only grows: the oldest of several users must not take the claim of a younger one away.
-Status stamp(Database& database, const CacheKey& key, int64_t sequence) {
+Status stamp(Database& database, const CacheKey& key, uint64_t sequence) {
   KILN_TRY_ASSIGN(auto update,
                   database.prepare("UPDATE cache_records SET used_seq = max(used_seq, ?2),"
                                    " last_used = ?3, uses = uses + 1 WHERE key = ?1"));
   return update.bind(1, key.digest.hex())
-      .bind(2, sequence)
+      .bind(2, static_cast<int64_t>(sequence))
       .bind(3, count(Clock::system().now()))
       .run();
 }
@@ -93,7 +91,7 @@ Result<std::vector<StoredRecord>> read_all(Statement& query) {
     KILN_TRY_ASSIGN(const bool found, query.step());
     if (!found) return records;
     auto row = read_row(query);
-    if (row) records.push_back(std::move(row->stored));
+    if (row) records.push_back(*std::move(row));
   }
 }
 
@@ -127,17 +125,16 @@ Result<std::unique_ptr<LocalCacheStore>> LocalCacheStore::open(Database& databas
 // A row that a live lease has stamped cannot be pruned, so one that this lease has stamped is safe
 // without a transaction; any other is read again and stamped in one.
 Result<std::optional<CacheResult>> LocalCacheStore::find(const CacheKey& key) {
-  const auto sequence = static_cast<int64_t>(lease_.sequence());
-  KILN_TRY_ASSIGN(std::optional<Row> row, find_row(database_, key));
+  KILN_TRY_ASSIGN(std::optional<StoredRecord> row, find_row(database_, key));
   if (!row) return std::nullopt;
-  if (row->used_seq < sequence) {
+  if (row->used_seq < lease_.sequence()) {
     KILN_TRY(database_.write([&]() -> Status {
       KILN_TRY_ASSIGN(row, find_row(database_, key));
-      return row ? stamp(database_, key, sequence) : Status{};
+      return row ? stamp(database_, key, lease_.sequence()) : Status{};
     }));
   }
   if (!row) return std::nullopt;
-  return std::move(row->stored.result);
+  return std::move(row->result);
 }
 
 Status LocalCacheStore::save(const KeyRecord& record, const CacheResult& result) {
@@ -208,9 +205,9 @@ Result<std::unique_ptr<KeyLock>> LocalCacheStore::lock(const CacheKey& key, std:
 }
 
 Result<std::optional<KeyRecord>> LocalCacheStore::record(const CacheKey& key) {
-  KILN_TRY_ASSIGN(std::optional<Row> row, find_row(database_, key));
+  KILN_TRY_ASSIGN(std::optional<StoredRecord> row, find_row(database_, key));
   if (!row) return std::nullopt;
-  return std::move(row->stored.record);
+  return std::move(row->record);
 }
 
 Result<std::vector<StoredRecord>> LocalCacheStore::history(std::string_view name, size_t limit) {

@@ -18,6 +18,7 @@ struct StoredRecord {
   CacheResult result;
   std::chrono::sys_time<std::chrono::nanoseconds> last_used{};
   uint64_t uses = 0;
+  uint64_t used_seq = 0;  // of the last lease that saved or found it
 };
 
 class LocalCacheStore : public CacheStore {

@@ -79,21 +79,41 @@ bool goes_before(const Candidate& a, const Candidate& b) {
 
 }  // namespace
 
+std::optional<uint64_t> bytes_to_keep(const SpaceLimits& limits, uint64_t held, uint64_t free) {
+  if (!limits.reserved_bytes && !limits.max_used_bytes && !limits.min_free_bytes)
+    return std::nullopt;
+  const uint64_t reserved = limits.reserved_bytes.value_or(0);
+  if (!limits.max_used_bytes && !limits.min_free_bytes) return reserved;
+  uint64_t keep = std::min(held, limits.max_used_bytes.value_or(held));
+  if (limits.min_free_bytes && *limits.min_free_bytes > free) {
+    const uint64_t missing = *limits.min_free_bytes - free;
+    keep = std::min(keep, held > missing ? held - missing : 0);
+  }
+  return std::max(keep, reserved);
+}
+
+uint64_t held_bytes(std::span<const PruneRecord> records, std::span<const StoredTree> trees) {
+  Forest forest = forest_of(trees);
+  uint64_t bytes = 0;
+  for (const PruneRecord& record : records) bytes += hold(tree_of(forest, record), {});
+  return bytes;
+}
+
 PrunePlan plan_prune(std::span<const PruneRecord> records, std::span<const StoredTree> trees,
-                     const PruneOptions& options) {
+                     std::optional<uint64_t> keep_bytes) {
   Forest forest = forest_of(trees);
   std::vector<Candidate> candidates;
-  uint64_t held_bytes = 0;
+  uint64_t held = 0;
   for (const PruneRecord& record : records) {
     Tree* tree = tree_of(forest, record);
-    held_bytes += hold(tree, record.last_used);
+    held += hold(tree, record.last_used);
     candidates.push_back({&record, tree});
   }
   std::sort(candidates.begin(), candidates.end(), goes_before);
   PrunePlan plan;
   for (const Candidate& candidate : candidates) {
-    if (options.keep_bytes && held_bytes - plan.freed_bytes <= *options.keep_bytes) break;
-    if (options.unused_for && candidate.last_used() > options.now - *options.unused_for) break;
+    if (keep_bytes && held - plan.freed_bytes <= *keep_bytes) break;
+    if (!candidate.record->may_go) continue;
     plan.victims.push_back(candidate.record->key);
     plan.freed_bytes += release(candidate.tree);
   }

@@ -24,25 +24,33 @@ struct PruneRecord {
   CacheKey key;
   std::string tree;  // StoredTree::id; "": holds no storage
   std::chrono::sys_time<std::chrono::nanoseconds> last_used{};
+  bool may_go = true;  // false: counts for what is held, but is no victim
 };
 
-/// Without any limit all records are victims.
-struct PruneOptions {
-  std::chrono::sys_time<std::chrono::nanoseconds> now{};
-  /// Only records that nobody has used for at least this long.
-  std::optional<std::chrono::nanoseconds> unused_for{};
-  /// Stop once the trees that records still hold take no more than this many bytes.
-  std::optional<uint64_t> keep_bytes{};
+/// What a user allows a cache; nothing set: nothing is a reason to keep any of it.
+struct SpaceLimits {
+  std::optional<uint64_t> reserved_bytes{};  // may always stay
+  std::optional<uint64_t> max_used_bytes{};  // never more than that
+  std::optional<uint64_t> min_free_bytes{};  // of the disk, afterwards
 };
+/// How much of a cache of `held` bytes may stay on a disk with `free` bytes; nullopt: no limit is
+/// set. What is reserved stays even if the others would have it go; where it alone is set, no more
+/// than that stays.
+std::optional<uint64_t> bytes_to_keep(const SpaceLimits& limits, uint64_t held, uint64_t free);
+
+/// Bytes of the trees that records hold.
+uint64_t held_bytes(std::span<const PruneRecord> records, std::span<const StoredTree> trees);
 
 struct PrunePlan {
   std::vector<CacheKey> victims;  // in the order to remove them
   uint64_t freed_bytes = 0;       // of trees that no remaining record holds
 };
 
-/// A record counts as used when any record of a tree above its own is: a hit on the last step of a
-/// build stamps that step alone, yet lives on the trees below.
+/// Least recently used first, until the trees that records still hold take no more than
+/// `keep_bytes`; nullopt: all that may go. A record counts as used when any record of a tree above
+/// its own is: a hit on the last step of a build stamps that step alone, yet lives on the trees
+/// below.
 PrunePlan plan_prune(std::span<const PruneRecord> records, std::span<const StoredTree> trees,
-                     const PruneOptions& options);
+                     std::optional<uint64_t> keep_bytes);
 
 }  // namespace kiln

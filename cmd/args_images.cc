@@ -83,17 +83,44 @@ void add_names(CLI::App& app, ImageCommandOptions& o, std::optional<Command>& ch
   rmi.add_option("reference", o.rmi.references, "Images")->required();
   rmi.add_flag("-f,--force", o.rmi.force, "Also an image with several names");
   rmi.callback([&] { chosen = o.rmi; });
+}
 
+// One value an option: `--filter a --filter b`, never `--filter a b`.
+CLI::Option* add_filters(CLI::App& command, const std::string& names,
+                         std::vector<std::string>& filters, const std::string& text) {
+  return command.add_option(names, filters, text)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+}
+
+void add_storage(CLI::App& app, ImageCommandOptions& o, std::optional<Command>& chosen) {
   CLI::App& prune = *app.add_subcommand("prune", "Remove what no image and no cached step needs");
-  prune.add_flag("-a,--all", o.prune.all, "Also the whole build cache");
+  prune.add_flag("-a,--all", o.prune.all, "Also the whole build cache, and cache mounts");
   prune.add_flag("-f,--force", o.prune.force, "Accepted for docker's sake: kiln never asks");
+  add_filters(prune, "--filter", o.prune.filters,
+              "Only this of the build cache and of dangling images: until=24h, id=ID, type=TYPE, "
+              "description~=REGEX, label=NAME[=VALUE]");
+  prune.add_option("--until", o.prune.until, "The same as --filter until=")->type_name("DURATION");
   prune
-      .add_option("--keep-storage", o.prune.keep_storage,
-                  "Build cache to keep, least recently used goes first")
+      .add_option("--reserved-space,--keep-storage", o.prune.reserved_space,
+                  "Build cache that may always stay; the least recently used goes first")
       ->type_name("BYTES");
-  prune.add_option("--until", o.prune.until, "Only cache unused for this long (24h)")
-      ->type_name("DURATION");
+  prune.add_option("--max-used-space", o.prune.max_used_space, "The most that the cache may take")
+      ->type_name("BYTES");
+  prune
+      .add_option("--min-free-space", o.prune.min_free_space,
+                  "Space that is to be free on the disk afterwards")
+      ->type_name("BYTES");
   prune.callback([&] { chosen = o.prune; });
+
+  CLI::App& du = *app.add_subcommand("du", "Show what takes space: images, cache, cache mounts");
+  add_filters(du, "--filter", o.du.filters,
+              "Only id=ID, type=TYPE, description~=REGEX, parents=ID, inuse, shared, private, "
+              "mutable, immutable, reclaimable, label=NAME[=VALUE], until=24h; != for not");
+  du.add_option("--format", o.du.format, "json, table, pretty, table TEMPLATE, or TEMPLATE");
+  du.add_flag("-v,--verbose", o.du.verbose, "The same as --format=pretty");
+  du.callback([&] { chosen = o.du; });
 }
 
 }  // namespace kiln::cmd
@@ -103,6 +130,7 @@ void add_image_commands(CLI::App& app, ImageCommandOptions& options,
   add_lists(app, options, chosen);
   add_archives(app, options, chosen);
   add_names(app, options, chosen);
+  add_storage(app, options, chosen);
 }
 
 }  // namespace kiln::cmd

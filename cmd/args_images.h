@@ -22,6 +22,7 @@ struct ImageCommandOptions {
   TagOptions tag;
   RmiOptions rmi;
   PruneOptions prune;
+  DuOptions du;
 };
 
 /// Adds the subcommands; the one that is given sets `chosen`. All are borrowed until parsing is

@@ -45,6 +45,7 @@ CommandResult run_pull(const PullOptions& options, const Invocation& invocation)
 CommandResult run_login(const LoginOptions& options, const Invocation& invocation);
 CommandResult run_logout(const LogoutOptions& options, const Invocation& invocation);
 CommandResult run_prune(const PruneOptions& options, const Invocation& invocation);
+CommandResult run_du(const DuOptions& options, const Invocation& invocation);
 CommandResult run_serve(const ServeOptions& options, const Invocation& invocation);
 CommandResult run_fsck(const FsckOptions& options, const Invocation& invocation);
 

@@ -102,6 +102,7 @@ CommandResult run(const Command& command, const Invocation& invocation) {
     CommandResult operator()(const LoginOptions& o) const { return run_login(o, invocation); }
     CommandResult operator()(const LogoutOptions& o) const { return run_logout(o, invocation); }
     CommandResult operator()(const PruneOptions& o) const { return run_prune(o, invocation); }
+    CommandResult operator()(const DuOptions& o) const { return run_du(o, invocation); }
     CommandResult operator()(const ServeOptions& o) const { return run_serve(o, invocation); }
     CommandResult operator()(const FsckOptions& o) const { return run_fsck(o, invocation); }
   };

@@ -105,7 +105,14 @@ struct LogoutOptions {
 struct PruneOptions {
   GlobalOptions global;
   bool all = false, force = false;
-  std::string keep_storage, until;
+  std::vector<std::string> filters;
+  std::string until, reserved_space, max_used_space, min_free_space;
+};
+struct DuOptions {
+  GlobalOptions global;
+  bool verbose = false;
+  std::vector<std::string> filters;
+  std::string format;
 };
 struct ServeOptions {
   GlobalOptions global;
@@ -128,7 +135,7 @@ struct AstOptions {
 
 using Command = std::variant<BuildOptions, ImagesOptions, ImportOptions, SaveOptions, LoadOptions,
                              TagOptions, RmiOptions, PushOptions, PullOptions, LoginOptions,
-                             LogoutOptions, PruneOptions, ServeOptions, FsckOptions, InspectOptions,
-                             HistoryOptions, DumpLlbOptions, AstOptions>;
+                             LogoutOptions, PruneOptions, DuOptions, ServeOptions, FsckOptions,
+                             InspectOptions, HistoryOptions, DumpLlbOptions, AstOptions>;
 
 }  // namespace kiln::cmd

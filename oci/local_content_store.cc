@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "base/guarded.h"
@@ -243,6 +244,30 @@ Result<bool> LocalContentStore::touch(const Digest& blob, const Lease& lease) {
     return present ? save_row(database_, blob, *size, lease.sequence()) : Status{};
   }));
   return present;
+}
+
+Result<std::vector<StoredBlob>> LocalContentStore::list() {
+  std::unordered_map<Digest, uint64_t> used;
+  {
+    KILN_TRY_ASSIGN(auto rows, database_.prepare("SELECT digest, used_seq FROM blobs"));
+    while (true) {
+      KILN_TRY_ASSIGN(const bool row, rows.step());
+      if (!row) break;
+      if (const auto blob = digest_of(rows.text(0)))
+        used.emplace(*blob, static_cast<uint64_t>(rows.integer(1)));
+    }
+  }
+  KILN_TRY_ASSIGN(std::vector<Digest> blobs, state_->files.list());
+  std::sort(blobs.begin(), blobs.end());
+  std::vector<StoredBlob> stored;
+  stored.reserve(blobs.size());
+  for (const Digest& blob : blobs) {
+    KILN_TRY_ASSIGN(const std::optional<uint64_t> bytes, state_->files.size(blob));
+    if (!bytes) continue;  // removed by a pruner meanwhile
+    const auto row = used.find(blob);
+    stored.push_back({blob, *bytes, row == used.end() ? 0 : row->second});
+  }
+  return stored;
 }
 
 Result<uint64_t> LocalContentStore::remove_unreferenced(const std::vector<Digest>& keep,

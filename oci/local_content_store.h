@@ -10,8 +10,16 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace kiln::oci {
+
+/// A blob as `du` and pruning see it.
+struct StoredBlob {
+  Digest digest;
+  uint64_t bytes = 0;
+  uint64_t used_seq = 0;  // of the last lease that made or used it; 0: no row says
+};
 
 class LocalContentStore : public ContentStore {
  public:
@@ -28,6 +36,8 @@ class LocalContentStore : public ContentStore {
   Result<bool> touch(const Digest& blob, const Lease& lease) override;
   Result<uint64_t> remove_unreferenced(const std::vector<Digest>& keep,
                                        uint64_t before = UINT64_MAX) override;
+  /// Every blob that is here, by digest.
+  Result<std::vector<StoredBlob>> list();
   const std::string& directory() const { return directory_; }
 
  private:

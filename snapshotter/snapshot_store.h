@@ -121,7 +121,4 @@ class SnapshotStore : public Snapshotter {
   Guarded<std::set<int64_t>> intact_;  // directories that were looked at, or published, here
 };
 
-/// st_blocks of everything below, in bytes; a file with several names counts once.
-Result<uint64_t> disk_usage(const std::string& directory);
-
 }  // namespace kiln::internal

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/disk_usage.h"
 #include "snapshotter/snapshot_store.h"
 
 namespace kiln::internal {
@@ -308,6 +309,7 @@ Result<SnapshotFacts> SnapshotStore::facts(const SnapshotId& id) {
   SnapshotFacts facts;
   if (row.parent != 0) facts.parent = snapshot_id(row.parent);
   facts.has_directory = row.directory != 0;
+  if (facts.has_directory) facts.directory = std::to_string(row.directory);
   facts.description = row.description;
   facts.created = std::chrono::sys_seconds(std::chrono::seconds(row.created_seconds));
   KILN_TRY_ASSIGN(const auto packed, index_.blobs(row.layer));

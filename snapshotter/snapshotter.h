@@ -46,6 +46,7 @@ class SnapshotView {
 struct SnapshotFacts {
   std::optional<SnapshotId> parent;
   bool has_directory = false;         // false: lazy
+  std::string directory;              // its name: who has the same shares it; "": lazy
   std::vector<oci::LayerBlob> blobs;  // known packed forms
   uint64_t size_bytes = 0;  // of the layer, parents not counted (st_blocks of the directory)
   std::string description;  // for `du`; what made it

@@ -1,15 +1,18 @@
 #include "solver/ops/cache_mounts.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 
 #include <cstdio>
 
 #include "base/digest.h"
+#include "base/disk_usage.h"
 
 namespace kiln {
 namespace {
 
 constexpr int kMaxPrivate = 1024;
+constexpr size_t kMaxIdBytes = 1U << 20U;
 
 std::string hashed(const std::string& id) {
   return Digest::of(id).hex();
@@ -19,12 +22,30 @@ std::string numbered(const std::string& name, int number) {
   return number == 0 ? name : name + "-" + std::to_string(number);
 }
 
+// For pruning, which takes the least recently used first; a time that cannot be set costs its
+// order.
+void note_use(const FileLock& lock) {
+  (void)::futimens(lock.fd(), nullptr);
+}
+
+std::chrono::sys_time<std::chrono::nanoseconds> mtime_of(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return {};
+  return std::chrono::sys_time<std::chrono::nanoseconds>(
+      std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec));
+}
+
+bool is_mount_name(const std::string& name) {
+  return Digest::parse("sha256:" + name.substr(0, name.find('-'))).has_value();
+}
+
 }  // namespace
 
 Result<CacheMount> CacheMounts::lock(const std::string& name, FileLock::Mode mode,
                                      std::stop_token stop) const {
   KILN_TRY_ASSIGN(FileLock held, FileLock::acquire(directory_ + "/" + name + ".lock", mode,
                                                    [stop] { return stop.stop_requested(); }));
+  note_use(held);
   return CacheMount{data_path(name), std::move(held)};
 }
 
@@ -34,7 +55,9 @@ Result<CacheMount> CacheMounts::first_free(const std::string& name, std::stop_to
     const std::string candidate = numbered(name, number);
     KILN_TRY_ASSIGN(auto held, FileLock::try_acquire(directory_ + "/" + candidate + ".lock",
                                                      FileLock::Mode::kExclusive));
-    if (held) return CacheMount{data_path(candidate), *std::move(held)};
+    if (!held) continue;
+    note_use(*held);
+    return CacheMount{data_path(candidate), *std::move(held)};
   }
   return fail(Code::kResourceExhausted, "too many users of one private cache mount");
 }
@@ -104,6 +127,39 @@ Status CacheMounts::prune_once(const std::string& id, std::stop_token stop) {
     KILN_TRY(remove_tree(directory_ + "/" + name));
   }
   return {};
+}
+
+Result<std::vector<StoredCacheMount>> CacheMounts::list() const {
+  KILN_TRY_ASSIGN(const bool any, exists(directory_));
+  if (!any) return std::vector<StoredCacheMount>();
+  KILN_TRY_ASSIGN(const Root root, Root::open(directory_));
+  KILN_TRY_ASSIGN(const std::vector<DirEntry> entries, list_dir(root.fd()));
+  std::vector<StoredCacheMount> mounts;
+  for (const DirEntry& entry : entries) {
+    if (entry.type != DT_DIR || !is_mount_name(entry.name)) continue;
+    const std::string path = directory_ + "/" + entry.name;
+    const Result<std::string> id = read_file(path + "/id", kMaxIdBytes);
+    const Result<uint64_t> bytes = disk_usage(path);
+    if (!id || !bytes) continue;  // on its way out, or files come and go in it
+    KILN_TRY_ASSIGN(const auto alone,
+                    FileLock::try_acquire(path + ".lock", FileLock::Mode::kExclusive));
+    mounts.push_back(
+        {entry.name, *id, *bytes, !alone, mtime_of(path + "/id"), mtime_of(path + ".lock")});
+  }
+  return mounts;
+}
+
+// In its place, as prune_once() does it: what is left of a killed removal is found by the next.
+Result<uint64_t> CacheMounts::remove(const std::string& name) const {
+  const std::string path = directory_ + "/" + name;
+  KILN_TRY_ASSIGN(const auto alone,
+                  FileLock::try_acquire(path + ".lock", FileLock::Mode::kExclusive));
+  if (!alone) return 0;
+  KILN_TRY_ASSIGN(const bool present, exists(path));
+  if (!present) return 0;
+  KILN_TRY_ASSIGN(const uint64_t bytes, disk_usage(path));
+  KILN_TRY(remove_tree(path));
+  return bytes;
 }
 
 }  // namespace kiln

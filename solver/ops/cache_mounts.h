@@ -1,14 +1,16 @@
 // Directories that RUN --mount=type=cache keeps between builds: $KILN_ROOT/cachemounts/<hash>/
 // holds `data` (what is mounted) and `id` (for people); <hash>.lock beside it is held, shared or
-// exclusively, by whoever uses it. <hash> is the SHA-256 of the id: no name from outside becomes a
-// path (SAFETY.md 1.4).
+// exclusively, by whoever uses it, and its mtime is when that began. <hash> is the SHA-256 of the
+// id: no name from outside becomes a path (SAFETY.md 1.4).
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <set>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "base/fs.h"
 #include "base/guarded.h"
@@ -20,6 +22,15 @@ namespace kiln {
 struct CacheMount {
   std::string path;
   FileLock lock;
+};
+
+/// A cache directory as `du` and pruning see it.
+struct StoredCacheMount {
+  std::string name;  // of its directory
+  std::string id;    // as the Dockerfile has it
+  uint64_t bytes = 0;
+  bool in_use = false;
+  std::chrono::sys_time<std::chrono::nanoseconds> created{}, last_used{};
 };
 
 /// Fills a cache directory that is made anew: `path` exists and is empty.
@@ -36,6 +47,10 @@ class CacheMounts {
   /// Empties the caches of `id`, once in the life of this object: a step that is built anew starts
   /// with an empty cache, but not each step after it. Waits for users; kCancelled.
   Status prune_once(const std::string& id, std::stop_token stop);
+  /// By name. Walks all files. Holds each lock for a moment to see whether it is held.
+  Result<std::vector<StoredCacheMount>> list() const;
+  /// Bytes freed; 0: it is in use, or gone already.
+  Result<uint64_t> remove(const std::string& name) const;
 
  private:
   Result<CacheMount> lock(const std::string& name, FileLock::Mode mode, std::stop_token stop) const;

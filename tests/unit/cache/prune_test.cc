@@ -20,9 +20,8 @@ class PruneTest : public testing::Test {
     names_.push_back(name);
   }
   // The victims' names, then the bytes freed.
-  std::string plan(PruneOptions options) {
-    options.now = now_;
-    const PrunePlan plan = plan_prune(records_, trees_, options);
+  std::string plan(std::optional<uint64_t> keep_bytes) {
+    const PrunePlan plan = plan_prune(records_, trees_, keep_bytes);
     std::string text;
     for (const CacheKey& victim : plan.victims)
       for (const std::string& name : names_)
@@ -47,17 +46,42 @@ TEST_F(PruneTest, TakesTheLeastRecentlyUsedUntilTheRestFits) {
   record("new", "t1", 1);
   record("old", "t2", 3);
   record("middle", "t3", 2);
-  EXPECT_EQ(plan({.keep_bytes = 40}), "old 20");
-  EXPECT_EQ(plan({.keep_bytes = 39}), "old middle 50");
-  EXPECT_EQ(plan({.keep_bytes = 60}), "0");
+  EXPECT_EQ(plan(40), "old 20");
+  EXPECT_EQ(plan(39), "old middle 50");
+  EXPECT_EQ(plan(60), "0");
 }
 
-TEST_F(PruneTest, TakesOnlyWhatIsUnusedForLongEnough) {
+TEST_F(PruneTest, TakesOnlyWhatMayGo) {
   trees_ = {{"t1", "", 10}, {"t2", "", 20}};
-  record("a", "t1", 1);
+  record("a", "t1", 90);
   record("b", "t2", 48);
-  EXPECT_EQ(plan({.unused_for = hours(48)}), "b 20");
-  EXPECT_EQ(plan({.unused_for = hours(24), .keep_bytes = 0}), "b 20");
+  records_[0].may_go = false;
+  EXPECT_EQ(plan({}), "b 20");
+  EXPECT_EQ(plan(0), "b 20");
+  EXPECT_EQ(plan(30), "0");
+  EXPECT_EQ(held_bytes(records_, trees_), 30U);
+}
+
+TEST_F(PruneTest, LimitsOfSpaceSayHowMuchStays) {
+  using Bytes = std::optional<uint64_t>;
+  const struct {
+    SpaceLimits limits;
+    uint64_t free;
+    Bytes keep;
+  } kCases[] = {
+      {{}, 0, std::nullopt},
+      {{.reserved_bytes = 30}, 1000, Bytes(30)},
+      {{.max_used_bytes = 40}, 0, Bytes(40)},
+      {{.max_used_bytes = 400}, 0, Bytes(100)},
+      {{.reserved_bytes = 60, .max_used_bytes = 40}, 0, Bytes(60)},
+      {{.min_free_bytes = 50}, 50, Bytes(100)},
+      {{.min_free_bytes = 50}, 20, Bytes(70)},
+      {{.min_free_bytes = 500}, 20, Bytes(0)},
+      {{.reserved_bytes = 25, .min_free_bytes = 500}, 20, Bytes(25)},
+      {{.max_used_bytes = 60, .min_free_bytes = 50}, 20, Bytes(60)},
+      {{.max_used_bytes = 80, .min_free_bytes = 50}, 20, Bytes(70)},
+  };
+  for (const auto& c : kCases) EXPECT_EQ(bytes_to_keep(c.limits, 100, c.free), c.keep);
 }
 
 TEST_F(PruneTest, CountsATreeAsUsedWhenOneAboveItIs) {
@@ -65,22 +89,21 @@ TEST_F(PruneTest, CountsATreeAsUsedWhenOneAboveItIs) {
   record("base", "base", 90);
   record("top", "top", 1);
   record("other", "other", 50);
-  EXPECT_EQ(plan({.unused_for = hours(24)}), "other 7");
-  EXPECT_EQ(plan({.keep_bytes = 101}), "other 7");
+  EXPECT_EQ(plan(101), "other 7");
 }
 
 TEST_F(PruneTest, TakesTheTopOfATreeFirst) {
   trees_ = {{"base", "", 100}, {"top", "base", 1}};
   record("base", "base", 5);
   record("top", "top", 5);
-  EXPECT_EQ(plan({.keep_bytes = 100}), "top 1");
+  EXPECT_EQ(plan(100), "top 1");
 }
 
 TEST_F(PruneTest, FreesATreeWithItsLastRecord) {
   trees_ = {{"t", "", 10}};
   record("a", "t", 1);
   record("b", "t", 2);
-  EXPECT_EQ(plan({.keep_bytes = 5}).substr(4), "10");
+  EXPECT_EQ(plan(5).substr(4), "10");
   EXPECT_EQ(plan({}).substr(4), "10");
 }
 
@@ -88,13 +111,13 @@ TEST_F(PruneTest, DoesNotFreeWhatATreeAboveStillHolds) {
   trees_ = {{"base", "", 100}, {"top", "base", 1}};
   record("first", "base", 9);
   record("top", "top", 1);
-  EXPECT_EQ(plan({.keep_bytes = 101}), "0");
+  EXPECT_EQ(plan(101), "0");
 }
 
 TEST_F(PruneTest, TakesRecordsWithoutStorage) {
   record("scratch", "", 48);
   record("gone", "unknown", 48);
-  EXPECT_EQ(plan({.unused_for = hours(24)}).size(), std::string("scratch gone 0").size());
+  EXPECT_EQ(plan({}).size(), std::string("scratch gone 0").size());
 }
 
 }  // namespace

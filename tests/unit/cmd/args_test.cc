@@ -200,7 +200,11 @@ TEST(ArgsTest, OtherCommandsTakeTheirOptions) {
   EXPECT_TRUE(parsed<RmiOptions>({"rmi", "-f", "a"}).force);
   const auto prune =
       parsed<PruneOptions>({"prune", "-a", "-f", "--keep-storage", "1g", "--until", "24h"});
-  EXPECT_TRUE(prune.all && prune.force && prune.keep_storage == "1g" && prune.until == "24h");
+  EXPECT_TRUE(prune.all && prune.force && prune.reserved_space == "1g" && prune.until == "24h");
+  const auto du =
+      parsed<DuOptions>({"du", "-v", "--filter", "shared", "--filter", "id=1", "--format", "json"});
+  EXPECT_TRUE(du.verbose && du.format == "json");
+  EXPECT_THAT(du.filters, ElementsAre("shared", "id=1"));
   const auto dump = parsed<DumpLlbOptions>(
       {"debug", "dump-llb", "--format", "dot", "-o", "f", "--target=t", "."});
   EXPECT_TRUE(dump.format == "dot" && dump.output == "f" && dump.build.target == "t");
