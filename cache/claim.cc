@@ -68,7 +68,7 @@ Status SignedTransport::publish(std::span<const Publication> publications, std::
   for (const Publication& publication : publications) {
     std::string claim = encode_claim(publication.entry, *config_.signing);
     if (claim.size() > kMaxEntryBytes) continue;  // nobody would read it
-    claims.push_back({publication.key, std::move(claim), publication.blobs});
+    claims.push_back({publication.key, std::move(claim), publication.blobs, publication.replaces});
   }
   return config_.transport->publish(claims, std::move(stop));
 }

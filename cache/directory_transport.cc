@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "cache/entry.h"
+#include "cache/mount_entry.h"
 
 namespace kiln::cache {
 namespace {
@@ -100,13 +101,14 @@ Status DirectoryTransport::fetch(const oci::Descriptor& blob, Sink& to, std::sto
   return fail(Code::kCancelled, "the transfer was stopped");
 }
 
-Status DirectoryTransport::upload(const oci::Descriptor& blob, oci::ContentStore& content,
+Status DirectoryTransport::upload(const oci::BlobContent& content,
                                   const std::function<void()>& on_bytes, std::stop_token stop) {
+  const oci::Descriptor& blob = content.blob;
   KILN_TRY(prepare(stop));
   const std::string path = blob_path(blob.digest);
   struct stat st {};
   if (::lstat(path.c_str(), &st) == 0 && static_cast<uint64_t>(st.st_size) == blob.size) return {};
-  KILN_TRY_ASSIGN(const auto source, content.open(blob.digest));
+  KILN_TRY_ASSIGN(const auto source, content.open(0));
   KILN_TRY_ASSIGN(AtomicFile file, AtomicFile::create(path));
   std::vector<std::byte> buffer(kCopyBytes);
   while (!stop.stop_requested()) {
@@ -133,7 +135,7 @@ Status DirectoryTransport::publish(std::span<const Publication> publications,
 Status DirectoryTransport::publish_one(const Publication& publication) const {
   const std::string path = entries_ + "/" + publication.key.digest.hex();
   const auto present = read_file(path, kMaxEntryBytes);
-  if (present && decode_entry(publication.key, *present)) return {};
+  if (!publication.replaces && present && decode_entry(publication.key, *present)) return {};
   return write_atomically(path, publication.entry);
 }
 
@@ -171,6 +173,8 @@ Status DirectoryTransport::drop_blobs() const {
                       read_file(all + "/" + tag.name + "/" + file.name, kMaxEntryBytes));
       const auto key = Digest::parse("sha256:" + file.name);
       if (!key) continue;
+      if (const auto mount = as_mount(bytes))
+        for (const MountChunk& chunk : mount->chunks) used.insert(chunk.blob.digest.hex());
       const auto entry = decode_entry(CacheKey{*key}, bytes);
       if (!entry) continue;
       if (const auto* result = std::get_if<ResultEntry>(&*entry))

@@ -97,7 +97,16 @@ Result<std::vector<std::optional<std::string>>> KilnTransport::lookup(
   return entries;
 }
 
+// The server's own route keeps what is there: what replaces is put as a manifest of the registry.
 Status KilnTransport::publish(std::span<const Publication> publications, std::stop_token stop) {
+  std::vector<Publication> replacing, adding;
+  for (const Publication& publication : publications)
+    (publication.replaces ? replacing : adding).push_back(publication);
+  KILN_TRY(registry_->publish(replacing, stop));
+  return add(adding, stop);
+}
+
+Status KilnTransport::add(std::span<const Publication> publications, const std::stop_token& stop) {
   if (!publications.empty()) KILN_TRY(registry_->upload_config(stop));
   for (size_t next = 0; next < publications.size();) {
     Json entries = Json::array();

@@ -24,9 +24,9 @@ class KilnTransport : public CacheTransport {
   Status fetch(const oci::Descriptor& blob, Sink& to, std::stop_token stop) override {
     return registry_->fetch(blob, to, std::move(stop));
   }
-  Status upload(const oci::Descriptor& blob, oci::ContentStore& content,
-                const std::function<void()>& on_bytes, std::stop_token stop) override {
-    return registry_->upload(blob, content, on_bytes, std::move(stop));
+  Status upload(const oci::BlobContent& content, const std::function<void()>& on_bytes,
+                std::stop_token stop) override {
+    return registry_->upload(content, on_bytes, std::move(stop));
   }
   Status publish(std::span<const Publication> publications, std::stop_token stop) override;
 
@@ -38,6 +38,7 @@ class KilnTransport : public CacheTransport {
         use_(use),
         registry_(std::move(registry)) {}
   Result<std::shared_ptr<oci::RegistrySession>> session(const std::stop_token& stop);
+  Status add(std::span<const Publication> publications, const std::stop_token& stop);
   Result<Json> ask(const std::string& what, const Json& request, const std::stop_token& stop);
 
   const oci::RegistryAccess access_;

@@ -4,7 +4,6 @@
 #include "base/strings.h"
 #include "cache/entry.h"
 #include "cache/entry_manifest.h"
-#include "oci/push.h"
 
 namespace kiln::cache {
 namespace {
@@ -69,11 +68,11 @@ Status RegistryTransport::fetch(const oci::Descriptor& blob, Sink& to, std::stop
       blob, to, [](uint64_t) {}, std::move(stop));
 }
 
-Status RegistryTransport::upload(const oci::Descriptor& blob, oci::ContentStore& content,
+Status RegistryTransport::upload(const oci::BlobContent& content,
                                  const std::function<void()>& on_bytes, std::stop_token stop) {
   KILN_TRY_ASSIGN(const auto to, repository(stop));
   KILN_TRY(to->upload(
-      oci::blob_content(content, blob), {}, [&](uint64_t) { on_bytes(); }, std::move(stop)));
+      content, {}, [&](uint64_t) { on_bytes(); }, std::move(stop)));
   return {};
 }
 
@@ -96,8 +95,10 @@ Status RegistryTransport::publish(std::span<const Publication> publications, std
 
 // Of two at once either may win: both entries are whole. One that does not read is replaced.
 Status RegistryTransport::publish_one(const Publication& publication, const std::stop_token& stop) {
-  KILN_TRY_ASSIGN(const auto present, entry(publication.key, stop));
-  if (present && decode_entry(publication.key, *present)) return {};
+  if (!publication.replaces) {
+    KILN_TRY_ASSIGN(const auto present, entry(publication.key, stop));
+    if (present && decode_entry(publication.key, *present)) return {};
+  }
   KILN_TRY_ASSIGN(const auto to, repository(stop));
   return to->put_manifest(std::string(oci::media_type::kManifest), entry_manifest(publication),
                           tagged(publication.key).tag, stop);

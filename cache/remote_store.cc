@@ -33,6 +33,11 @@ Result<std::optional<CacheKey>> RemoteCacheStore::find_alias(const CacheKey& fas
   return entry->target;
 }
 
+bool RemoteCacheStore::lost() {
+  const std::lock_guard hold(mutex_);
+  return lost_;
+}
+
 Status RemoteCacheStore::forget(const CacheKey& key) {
   const std::lock_guard hold(mutex_);
   answers_.insert_or_assign(key.digest, std::nullopt);

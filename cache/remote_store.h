@@ -40,6 +40,8 @@ class RemoteCacheStore : public CacheStore {
   Status save_alias(const KeyRecord& /*fast*/, const CacheKey& /*target*/) override { return {}; }
   /// For this build.
   Status forget(const CacheKey& key) override;
+  /// True: it was given up, and would be asked in vain.
+  bool lost();
   Result<std::unique_ptr<KeyLock>> lock(const CacheKey& key, std::stop_token stop) override;
 
  private:

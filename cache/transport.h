@@ -12,8 +12,8 @@
 
 #include "base/io.h"
 #include "cache/key.h"
-#include "oci/content_store.h"
 #include "oci/descriptor.h"
+#include "oci/registry_client.h"
 
 namespace kiln::cache {
 
@@ -22,6 +22,7 @@ struct Publication {
   CacheKey key;
   std::string entry;
   std::vector<oci::Descriptor> blobs;
+  bool replaces = false;  // the last writer wins
 };
 
 /// Thread-safe. All calls block; kCancelled on stop. kUnavailable: it cannot be reached, or not
@@ -38,12 +39,11 @@ class CacheTransport {
                                                                  std::stop_token stop) = 0;
   /// Writes the bytes of `blob` to `to`; their digest is for the caller to check. kNotFound.
   virtual Status fetch(const oci::Descriptor& blob, Sink& to, std::stop_token stop) = 0;
-  /// From `content`, where the blob has to be; without transfer if it is there already. `on_bytes`
-  /// is told that it gets on.
-  virtual Status upload(const oci::Descriptor& blob, oci::ContentStore& content,
-                        const std::function<void()>& on_bytes, std::stop_token stop) = 0;
-  /// The first writer of a key wins: an entry that is there stays, which is no error. Concurrent
-  /// writers never undo each other's entries.
+  /// Without transfer if it is there already. `on_bytes` is told that it gets on.
+  virtual Status upload(const oci::BlobContent& content, const std::function<void()>& on_bytes,
+                        std::stop_token stop) = 0;
+  /// The first writer of a key wins, unless the publication replaces: an entry that is there stays,
+  /// which is no error. Concurrent writers never undo each other's entries.
   virtual Status publish(std::span<const Publication> publications, std::stop_token stop) = 0;
   /// After the last publication of a build.
   virtual Status finish(std::stop_token /*stop*/) { return {}; }

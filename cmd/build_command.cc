@@ -149,7 +149,10 @@ class Build {
     if (allows("security.insecure")) ops.insecure_steps = InsecureSteps::kAllowed;
     ops.pack_targets = outputs_.pack_targets;
     ops.layer_compression = outputs_.compression;
-    if (caches_) ops.remote_layers = &caches_->layers();
+    if (caches_) {
+      ops.remote_layers = &caches_->layers();
+      ops.shared_mounts = &caches_->mounts();
+    }
     if (plan_.platforms.empty()) return ops;  // what is solved first says what the plan will be
     const PlatformResult& first = plan_.platforms.front().result;
     ops.source_date_epoch = first.source_date_epoch;

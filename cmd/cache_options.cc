@@ -1,5 +1,6 @@
 #include "cmd/cache_options.h"
 
+#include <algorithm>
 #include <map>
 
 #include "base/fs.h"
@@ -87,6 +88,18 @@ Status take_reference(CacheText& text, CachePlace& place) {
   return {};
 }
 
+Status take_mounts(CacheText& text, CachePlace& place) {
+  const std::string names = text.take("mounts");
+  if (names.empty()) return {};
+  for (const std::string_view name : split(names, ';')) {
+    if (name.empty()) return text.wrong("mounts=" + quote(names) + ": expected all or ID;ID");
+    place.mounts.names.emplace_back(name);
+  }
+  if (names != "all") return {};
+  place.mounts = {true, {}};
+  return {};
+}
+
 Status take_trusted(CacheText& text, CachePlace& place) {
   const std::string file = text.take("trust");
   if (file.empty()) return {};
@@ -120,6 +133,7 @@ Result<CachePlace> place_of_import(CacheText& text) {
   } else {
     return text.missing_type(type, "local, registry, kiln");
   }
+  KILN_TRY(take_mounts(text, place));
   KILN_TRY(take_trusted(text, place));
   KILN_TRY(text.refuse_rest());
   return place;
@@ -169,12 +183,19 @@ Result<CacheTarget> target_of_export(CacheText& text) {
     return text.wrong("wait=false and ignore-error=false exclude each other");
   using Wait = CacheExportOptions::Wait;
   target.wait = target.must_succeed ? Wait::kForever : wait ? Wait::kInReason : Wait::kNo;
+  KILN_TRY(take_mounts(text, target.place));
   KILN_TRY(take_signing(text, target));
   KILN_TRY(text.refuse_rest());
   return target;
 }
 
 }  // namespace
+
+bool MountNames::contain(const std::string& id) const {
+  return all || std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+           return id == name || id == "/" + name;
+         });
+}
 
 Result<std::vector<CachePlace>> parse_cache_from(std::span<const std::string> texts) {
   std::vector<CachePlace> places;

@@ -15,11 +15,21 @@ namespace kiln::cmd {
 
 enum class CacheKind : uint8_t { kDirectory, kRegistry, kKiln };
 
+/// Which cache mounts travel. A step's mount is named by its id=, or else by its target.
+struct MountNames {
+  bool all = false;
+  std::vector<std::string> names;
+  bool any() const { return all || !names.empty(); }
+  /// `id` as steps have it: after a namespace and a slash.
+  bool contain(const std::string& id) const;
+};
+
 struct CachePlace {
   CacheKind kind = CacheKind::kRegistry;
-  std::string where;               // a directory, or a reference
-  std::string tag = "latest";      // kDirectory
-  bool insecure = false;           // kRegistry, kKiln: http, or https that does not verify
+  std::string where;           // a directory, or a reference
+  std::string tag = "latest";  // kDirectory
+  bool insecure = false;       // kRegistry, kKiln: http, or https that does not verify
+  MountNames mounts;
   std::vector<PublicKey> trusted;  // reading: whose entries are believed; empty: everybody's
 };
 struct CacheTarget {

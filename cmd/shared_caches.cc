@@ -13,7 +13,10 @@ constexpr std::chrono::milliseconds kPatience{5000};
 }  // namespace
 
 SharedCaches::SharedCaches(const Inputs& inputs)
-    : inputs_(inputs), layers_(inputs.engine.content(), inputs.engine.lease(), kPatience) {}
+    : inputs_(inputs),
+      layers_(inputs.engine.content(), inputs.engine.lease(), kPatience),
+      mounts_({inputs.engine.layout().cache_mounts(), kPatience, inputs.progress,
+               [this](const std::string& step, const Error& error) { warn(step, error); }}) {}
 
 Result<std::unique_ptr<SharedCaches>> SharedCaches::open(const Inputs& inputs,
                                                          const std::vector<CachePlace>& from,
@@ -33,7 +36,11 @@ Result<std::unique_ptr<SharedCaches>> SharedCaches::open(const Inputs& inputs,
                                                   config.transport->name()](const Error& error) {
       self->warn(step, error);
     };
+    const auto transport = config.transport;
     caches->stores_.push_back(std::make_unique<cache::RemoteCacheStore>(std::move(config)));
+    if (place.mounts.any())
+      caches->mounts_.read_from(transport, place.mounts,
+                                [&store = *caches->stores_.back()] { return !store.lost(); });
   }
   for (const CacheTarget& target : to) {
     KILN_TRY_ASSIGN(auto transport,
@@ -43,6 +50,7 @@ Result<std::unique_ptr<SharedCaches>> SharedCaches::open(const Inputs& inputs,
     if (target.signing)
       transport = std::make_shared<cache::SignedTransport>(
           cache::SignedTransport::Config{std::move(transport), {}, target.signing, {}});
+    if (target.place.mounts.any()) caches->mounts_.write_to(transport, target.place.mounts);
     caches->fillings_.push_back({target, std::move(transport), nullptr});
   }
   return caches;
@@ -90,6 +98,7 @@ std::vector<CacheStore*> SharedCaches::stores() const {
 
 void SharedCaches::give_up(const Error& why) {
   warn("building without the shared caches", why);
+  mounts_.stop_reading();
   stores_.clear();
   layers_.clear();
 }
@@ -113,6 +122,7 @@ void SharedCaches::offer(const SolvedEdge& edge) {
 }
 
 Status SharedCaches::finish(const Solution* solution) {
+  if (solution != nullptr) mounts_.send(inputs_.stop);
   for (const Filling& filling : fillings_) {
     const Status filled = filling.exporting->finish(solution);
     if (filled) continue;

@@ -13,6 +13,7 @@
 #include "cmd/cache_options.h"
 #include "cmd/engine.h"
 #include "cmd/registries.h"
+#include "cmd/shared_mounts.h"
 #include "exporter/cache_export.h"
 
 namespace kiln::cmd {
@@ -33,6 +34,7 @@ class SharedCaches {
   /// In lookup order, after the engine's own.
   std::vector<CacheStore*> stores() const;
   cache::RemoteLayers& layers() { return layers_; }
+  BuildMounts& mounts() { return mounts_; }
   /// True: a cache did not have what its entries promised, so that what was found in it is of no
   /// use. The build is to be solved again, without them.
   bool broken() const { return layers_.failed() && !stores_.empty(); }
@@ -64,6 +66,7 @@ class SharedCaches {
 
   const Inputs inputs_;
   cache::RemoteLayers layers_;
+  BuildMounts mounts_;
   std::vector<std::unique_ptr<cache::RemoteCacheStore>> stores_;
   std::vector<Filling> fillings_;
   std::mutex mutex_;  // warnings_

@@ -112,7 +112,7 @@ Status CachePublisher::make_publications() {
     if (config_.stop.stop_requested()) return fail(Code::kCancelled, "the export was stopped");
     KILN_TRY_ASSIGN(const bool whole, add_layers(candidate));
     if (!whole) continue;
-    cache::Publication publication{key, {}, {}};
+    cache::Publication publication{key, {}, {}, false};
     for (const oci::LayerBlob& layer : candidate.result.layers) {
       publication.blobs.push_back(layer.descriptor);
       if (!sent_.contains(layer.descriptor.digest))
@@ -193,7 +193,7 @@ Status CachePublisher::upload(const std::vector<oci::Descriptor>& blobs) {
   return for_each_at_once(blobs.size(), kParallelUploads, [&](size_t i) {
     Watchdog dog(config_.stop, config_.patience);
     Status sent = config_.transport.upload(
-        blobs[i], config_.context.content, [&] { dog.feed(); }, dog.token());
+        oci::blob_content(config_.context.content, blobs[i]), [&] { dog.feed(); }, dog.token());
     return in_time(dog, std::move(sent));
   });
 }

@@ -62,13 +62,10 @@ Result<CacheMount> CacheMounts::first_free(const std::string& name, std::stop_to
   return fail(Code::kResourceExhausted, "too many users of one private cache mount");
 }
 
-Status CacheMounts::create(const std::string& name, const std::string& id,
-                           const FillCache& fill) const {
+Status CacheMounts::create(const std::string& name, const std::string& id, const FillCache& fill,
+                           const std::stop_token& stop) const {
   KILN_TRY_ASSIGN(TempDir fresh, TempDir::create(directory_, "new-"));
-  const std::string data = fresh.path() + "/data";
-  if (::mkdir(data.c_str(), 0755) != 0 || ::chmod(data.c_str(), 0755) != 0)
-    return fail_errno("mkdir", data);
-  KILN_TRY(fill(data));
+  KILN_TRY(fill_data(fresh.path() + "/data", id, fill, stop));
   KILN_TRY(write_file(fresh.path() + "/id", id));
   const std::string target = directory_ + "/" + name;
   // Left half removed by a process that was killed, if it is there at all.
@@ -76,6 +73,21 @@ Status CacheMounts::create(const std::string& name, const std::string& id,
   if (::rename(fresh.path().c_str(), target.c_str()) != 0) return fail_errno("rename", target);
   (void)fresh.release();  // it has another name, nothing is left to remove
   return {};
+}
+
+/// What others have of it goes over what it starts with.
+Status CacheMounts::fill_data(const std::string& data, const std::string& id, const FillCache& fill,
+                              const std::stop_token& stop) const {
+  const auto start = [&]() -> Status {
+    if (::mkdir(data.c_str(), 0755) != 0 || ::chmod(data.c_str(), 0755) != 0)
+      return fail_errno("mkdir", data);
+    return fill(data);
+  };
+  KILN_TRY(start());
+  if (shared_ == nullptr || pruned_.lock()->contains(id)) return {};
+  if (shared_->fill(id, data, stop) != SharedMounts::Filled::kPartly) return {};
+  KILN_TRY(remove_tree(data));
+  return start();
 }
 
 /// `held`: exclusively, or shared with the need to change that for making the directory.
@@ -86,14 +98,14 @@ Result<CacheMount> CacheMounts::make(const std::string& name, CacheMount held, F
     KILN_TRY_ASSIGN(const bool present, exists(held.path));
     if (present) return held;
     if (mode == FileLock::Mode::kExclusive) {
-      KILN_TRY(create(name, id, fill));
+      KILN_TRY(create(name, id, fill, stop));
       return held;
     }
     { const CacheMount released = std::move(held); }
     {
       KILN_TRY_ASSIGN(const CacheMount alone, lock(name, FileLock::Mode::kExclusive, stop));
       KILN_TRY_ASSIGN(const bool made_meanwhile, exists(alone.path));
-      if (!made_meanwhile) KILN_TRY(create(name, id, fill));
+      if (!made_meanwhile) KILN_TRY(create(name, id, fill, stop));
     }
     // Between the two locks somebody may prune it again: look once more.
     KILN_TRY_ASSIGN(held, lock(name, mode, stop));
@@ -103,6 +115,7 @@ Result<CacheMount> CacheMounts::make(const std::string& name, CacheMount held, F
 Result<CacheMount> CacheMounts::acquire(const llb::CacheMountOpt& cache, const FillCache& fill,
                                         std::stop_token stop) {
   KILN_TRY(make_dirs(directory_, 0700));
+  if (shared_ != nullptr) shared_->on_use(cache.id);
   const std::string name = hashed(cache.id);
   if (cache.sharing == llb::CacheSharing::kPrivate) {
     KILN_TRY_ASSIGN(CacheMount held, first_free(name, stop));
@@ -114,6 +127,16 @@ Result<CacheMount> CacheMounts::acquire(const llb::CacheMountOpt& cache, const F
                                                                 : FileLock::Mode::kShared;
   KILN_TRY_ASSIGN(CacheMount held, lock(name, mode, stop));
   return make(name, std::move(held), mode, cache.id, fill, stop);
+}
+
+Result<std::optional<CacheMount>> CacheMounts::look_at(const std::string& directory,
+                                                       const std::string& id) {
+  const std::string name = directory + "/" + hashed(id);
+  KILN_TRY_ASSIGN(const bool present, exists(name + "/data"));
+  if (!present) return std::nullopt;
+  KILN_TRY_ASSIGN(auto held, FileLock::try_acquire(name + ".lock", FileLock::Mode::kExclusive));
+  if (!held) return std::nullopt;
+  return CacheMount{name + "/data", *std::move(held)};
 }
 
 Status CacheMounts::prune_once(const std::string& id, std::stop_token stop) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -15,6 +16,7 @@
 #include "base/fs.h"
 #include "base/guarded.h"
 #include "llb/op.h"
+#include "solver/ops/shared_mounts.h"
 
 namespace kiln {
 
@@ -38,12 +40,19 @@ using FillCache = std::function<Status(const std::string& path)>;
 
 class CacheMounts {
  public:
-  explicit CacheMounts(std::string directory) : directory_(std::move(directory)) {}
+  /// `shared` (borrowed, may be null) fills directories that are made anew, unless they were
+  /// pruned.
+  CacheMounts(std::string directory, SharedMounts* shared)
+      : directory_(std::move(directory)), shared_(shared) {}
 
   /// kShared: beside other users. kLocked: waits until alone. kPrivate: the first of the id's
   /// directories that nobody uses. Blocks; kCancelled.
   Result<CacheMount> acquire(const llb::CacheMountOpt& cache, const FillCache& fill,
                              std::stop_token stop);
+  /// The directory of a mount for whoever is alone with it; nullopt: there is none, or it is in
+  /// use.
+  static Result<std::optional<CacheMount>> look_at(const std::string& directory,
+                                                   const std::string& id);
   /// Empties the caches of `id`, once in the life of this object: a step that is built anew starts
   /// with an empty cache, but not each step after it. Waits for users; kCancelled.
   Status prune_once(const std::string& id, std::stop_token stop);
@@ -57,11 +66,15 @@ class CacheMounts {
   Result<CacheMount> first_free(const std::string& name, std::stop_token stop) const;
   Result<CacheMount> make(const std::string& name, CacheMount held, FileLock::Mode mode,
                           const std::string& id, const FillCache& fill, std::stop_token stop) const;
-  Status create(const std::string& name, const std::string& id, const FillCache& fill) const;
+  Status create(const std::string& name, const std::string& id, const FillCache& fill,
+                const std::stop_token& stop) const;
+  Status fill_data(const std::string& data, const std::string& id, const FillCache& fill,
+                   const std::stop_token& stop) const;
   std::string data_path(const std::string& name) const { return directory_ + "/" + name + "/data"; }
 
   const std::string directory_;
-  Guarded<std::set<std::string>> pruned_;  // ids
+  SharedMounts* const shared_;
+  mutable Guarded<std::set<std::string>> pruned_;  // ids
 };
 
 }  // namespace kiln

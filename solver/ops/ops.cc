@@ -61,7 +61,8 @@ Result<std::optional<SnapshotId>> load_snapshot(const OpsEnvironment& environmen
 
 OpFactory make_ops(const OpsEnvironment& environment) {
   const std::shared_ptr<OpsState> state = make_ops_state();
-  const auto caches = std::make_shared<CacheMounts>(environment.cache_mount_directory);
+  const auto caches =
+      std::make_shared<CacheMounts>(environment.cache_mount_directory, environment.shared_mounts);
   return [&environment, state,
           caches](const llb::Vertex& vertex) -> Result<std::unique_ptr<Operation>> {
     if (std::holds_alternative<llb::SourceOp>(vertex.op))

@@ -20,6 +20,7 @@
 #include "snapshotter/snapshotter.h"
 #include "solver/executor/executor.h"
 #include "solver/operation.h"
+#include "solver/ops/shared_mounts.h"
 #include "solver/sources/context.h"
 #include "solver/sources/image.h"
 #include "solver/sources/remote_facts.h"
@@ -58,6 +59,7 @@ struct OpsEnvironment {
   std::map<std::string, SecretProvider> secrets;   // by id
   std::map<std::string, std::string> ssh_sockets;  // id -> path of an agent's socket
   std::string cache_mount_directory;               // $KILN_ROOT/cachemounts; made if absent
+  SharedMounts* shared_mounts = nullptr;           // null: cache mounts stay here
   std::string scratch;                             // $KILN_ROOT/run: mount points, temporary trees
   std::string search_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";  // git
   std::vector<std::string> proxies;  // of git: "http_proxy=…". What is downloaded directly goes by

@@ -9,6 +9,7 @@
 #include "cache/registry_transport.h"
 #include "cache/server/serve.h"
 #include "oci/local_content_store.h"
+#include "oci/push.h"
 #include "tests/fakes/fake_registry.h"
 #include "tests/fakes/must.h"
 
@@ -83,7 +84,7 @@ class CacheTransportContract : public testing::TestWithParam<TransportKind> {
     return {record.key(), encode_entry(ResultEntry{record, result}), blobs};
   }
   void upload(CacheTransport& to, const oci::Descriptor& blob) {
-    must(to.upload(blob, *content_, [] {}, {}));
+    must(to.upload(oci::blob_content(*content_, blob), [] {}, {}));
   }
   static std::vector<std::optional<std::string>> look_up(CacheTransport& in,
                                                          const std::vector<CacheKey>& keys) {
@@ -131,6 +132,23 @@ TEST_P(CacheTransportContract, TheFirstWriterWins) {
               ElementsAre(publication("a", {one}).entry, publication("b", {two}).entry));
 }
 
+TEST_P(CacheTransportContract, TheLastWriterWinsWhereItReplaces) {
+  const oci::Descriptor one = store("layer one"), two = store("layer two");
+  const auto writer = under_test_->open();
+  upload(*writer, one);
+  upload(*writer, two);
+  must(writer->publish(std::vector{publication("a", {one}), publication("b", {one})}, {}));
+  Publication newer = publication("a", {two});
+  newer.replaces = true;
+  must(writer->publish(std::vector{newer, publication("c", {two})}, {}));
+  must(writer->finish({}));
+  const auto reader = under_test_->open();
+  const auto key = [](const char* op) { return transported_record(op).key(); };
+  EXPECT_THAT(
+      look_up(*reader, {key("a"), key("b"), key("c")}),
+      ElementsAre(newer.entry, publication("b", {one}).entry, publication("c", {two}).entry));
+}
+
 TEST_P(CacheTransportContract, SaysWhatItDoesNotHave) {
   const oci::Descriptor one = store("layer one"), two = store("layer two");
   const auto transport = under_test_->open();
@@ -139,7 +157,7 @@ TEST_P(CacheTransportContract, SaysWhatItDoesNotHave) {
   EXPECT_EQ(code_of(transport->fetch(two, bytes, {})), "not_found");
   oci::Descriptor gone = two;
   gone.digest = Digest::of("never stored");
-  EXPECT_EQ(code_of(transport->upload(gone, *content_, [] {}, {})), "not_found");
+  EXPECT_EQ(code_of(transport->upload(oci::blob_content(*content_, gone), [] {}, {})), "not_found");
 }
 
 template <class T>

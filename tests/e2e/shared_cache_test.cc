@@ -130,6 +130,27 @@ TEST_P(SharedCacheTest, AFailedBuildSharesWhatItGotTo) {
   EXPECT_FALSE(ran(build_on(path("other"), {from()}), 1));
 }
 
+TEST_P(SharedCacheTest, CacheMountsTravelIfTheyAreNamed) {
+  const auto write_step = [&](const std::string& step) {
+    must_write("Dockerfile",
+               "FROM base\nRUN --mount=type=cache,id=work,target=/w "
+               "--mount=type=cache,target=/v echo " +
+                   step + " >>/w/n; echo v >>/v/n; echo got-$(cat /w/n)-$(cat /v/n)\n");
+  };
+  write_step("one");
+  (void)build_on(root(), {to(",mounts=work")});
+  write_step("two");
+  EXPECT_THAT(build_on(path("other"), {from() + ",mounts=all", to(",mounts=all")}).err,
+              HasSubstr("got-one two-v\n"));
+  write_step("three");
+  ASSERT_TRUE(remove_tree(path("other/cachemounts")));
+  EXPECT_THAT(build_on(path("other"), {from() + ",mounts=/v;none"}).err,
+              HasSubstr("got-three-v v\n"));
+  // A step that is built anew starts with an empty one.
+  EXPECT_THAT(build_on(path("other"), {from() + ",mounts=all", "--no-cache"}).err,
+              HasSubstr("got-three-v\n"));
+}
+
 TEST_P(SharedCacheTest, OnlyWhatSomebodyTrustedSignedIsUsed) {
   ASSERT_TRUE(write_file(path("ours"), kPrivateKey));
   ASSERT_TRUE(write_file(path("ours.pub"), kPublicKey));
@@ -195,6 +216,7 @@ TEST_F(CacheTroubleTest, OptionsAreCheckedBeforeAnythingIsDone) {
            {"--cache-to=type=local,dest=x,mode=most", "expected min or max"},
            {"--cache-to=type=local,dest=x,sign=/dev/null", "expected a private key in PEM"},
            {"--cache-from=type=local,src=x,trust=/absent", "/absent"},
+           {"--cache-to=type=local,dest=x,mounts=a;;b", "expected all or ID;ID"},
            {"--cache-to=type=gha", "kiln has no type=gha"},
            {"--cache-to=type=local,dest=x,wait=false,ignore-error=false", "exclude each other"},
            {"--cache-from=type=foo", "unknown type \"foo\": expected local"},

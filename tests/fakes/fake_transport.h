@@ -35,21 +35,24 @@ class FakeTransport : public cache::CacheTransport {
     if (bytes == blobs.end()) return fail(Code::kNotFound, "no such blob");
     return to.write(as_bytes(bytes->second));
   }
-  Status upload(const oci::Descriptor& blob, oci::ContentStore& content,
-                const std::function<void()>& on_bytes, std::stop_token /*stop*/) override {
-    std::string bytes;
-    KILN_TRY_ASSIGN(bytes, oci::read_blob(content, blob.digest, blob.size));
+  Status upload(const oci::BlobContent& content, const std::function<void()>& on_bytes,
+                std::stop_token /*stop*/) override {
+    KILN_TRY_ASSIGN(const auto source, content.open(0));
+    KILN_TRY_ASSIGN(std::string bytes, read_all(*source, content.blob.size, "blob"));
     const std::lock_guard hold(mutex_);
     if (broken) return fail(Code::kUnavailable, "connection refused");
     on_bytes();
-    blobs[blob.digest] = std::move(bytes);
+    blobs[content.blob.digest] = std::move(bytes);
     return {};
   }
   Status publish(std::span<const cache::Publication> publications,
                  std::stop_token /*stop*/) override {
     const std::lock_guard hold(mutex_);
     if (broken) return fail(Code::kUnavailable, "connection refused");
-    for (const cache::Publication& one : publications) entries.try_emplace(one.key, one.entry);
+    for (const cache::Publication& one : publications) {
+      if (one.replaces) entries.erase(one.key);
+      entries.try_emplace(one.key, one.entry);
+    }
     return {};
   }
 

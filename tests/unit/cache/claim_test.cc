@@ -2,8 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include <map>
-
+#include "tests/fakes/fake_transport.h"
 #include "tests/fakes/must.h"
 
 namespace kiln::cache {
@@ -83,34 +82,8 @@ TEST(Claim, HoldsIfSomebodyTrustedSignedJustThat) {
   EXPECT_EQ(code_of(decode_claim(bytes.substr(0, bytes.size() - 1))), "data_loss");
 }
 
-/// Keeps what is published.
-class Memory : public CacheTransport {
- public:
-  std::map<CacheKey, std::string> entries;
-  std::string name() const override { return "memory"; }
-  Result<std::vector<std::optional<std::string>>> lookup(std::span<const CacheKey> asked,
-                                                         std::stop_token) override {
-    std::vector<std::optional<std::string>> found;
-    for (const CacheKey& key : asked) {
-      const auto entry = entries.find(key);
-      found.push_back(entry == entries.end() ? std::nullopt : std::optional(entry->second));
-    }
-    return found;
-  }
-  Status fetch(const oci::Descriptor&, Sink&, std::stop_token) override { return {}; }
-  Status upload(const oci::Descriptor&, oci::ContentStore&, const std::function<void()>&,
-                std::stop_token) override {
-    return {};
-  }
-  Status publish(std::span<const Publication> publications, std::stop_token) override {
-    for (const Publication& publication : publications)
-      entries.emplace(publication.key, publication.entry);
-    return {};
-  }
-};
-
 TEST(SignedTransport, PassesOverWhatNobodyTrustedSigned) {
-  const auto memory = std::make_shared<Memory>();
+  const auto memory = std::make_shared<fake::FakeTransport>();
   const CacheKey mine{Digest::of("mine")}, foreign{Digest::of("foreign")}, none{Digest::of("-")};
   SignedTransport writer({memory, {}, signing_key(), {}});
   must(writer.publish(std::vector{Publication{mine, "my entry", {}}}, {}));
