@@ -121,7 +121,7 @@ class Pruner {
   }
 
   Status give_up(const std::vector<CacheKey>& victims, const std::map<CacheKey, size_t>& owners) {
-    const CacheMounts mounts(engine_.layout().cache_mounts());
+    const CacheMounts mounts(engine_.layout().cache_mounts(), nullptr);
     std::vector<CacheKey> records;
     std::vector<std::string> downloads;
     std::set<size_t> listed;

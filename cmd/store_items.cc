@@ -176,7 +176,7 @@ class Inventory {
   }
 
   Status add_cache_mounts() {
-    const CacheMounts mounts(engine_.layout().cache_mounts());
+    const CacheMounts mounts(engine_.layout().cache_mounts(), nullptr);
     KILN_TRY_ASSIGN(const std::vector<StoredCacheMount> stored, mounts.list());
     for (const StoredCacheMount& mount : stored) {
       const size_t number = mount.name.find('-');  // of several directories of one private mount
