@@ -3,6 +3,47 @@
 #include <CLI/CLI.hpp>
 
 namespace kiln::cmd {
+namespace {
+
+// One value an option: `-t a -t b`, never `-t a b`.
+void add_each(CLI::App& command, const std::string& names, std::vector<std::string>& values,
+              const std::string& text) {
+  command.add_option(names, values, text)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+}
+
+void add_imagetools(CLI::App& app, RegistryOptions& options, std::optional<Command>& chosen) {
+  CLI::App& tools =
+      *app.add_subcommand("imagetools", "Work on images in registries")->require_subcommand(1);
+  CLI::App& inspect = *tools.add_subcommand("inspect", "Show what an image in a registry is");
+  ImagetoolsInspectOptions& i = options.inspect;
+  inspect.add_option("reference", i.reference, "Image, NAME[:TAG|@DIGEST]")->required();
+  inspect.add_flag("--raw", i.raw, "The manifest or index, byte for byte");
+  inspect.add_option("--format", i.format, "TEMPLATE over .Name, .Manifest and .Image");
+  inspect.callback([&] { chosen = options.inspect; });
+
+  CLI::App& create =
+      *tools.add_subcommand("create", "Make an index of images that are in registries");
+  ImagetoolsCreateOptions& c = options.create;
+  create.add_option("source", c.sources, "Images, digests, or descriptors as JSON");
+  add_each(create, "-f,--file", c.files, "Read a source from a file");
+  add_each(create, "-t,--tag", c.tags, "Name of the index; may be repeated");
+  add_each(create, "--annotation", c.annotations,
+           "NAME=VALUE of the index, or manifest-descriptor[PLATFORM]:NAME=VALUE of its entries");
+  add_each(create, "-p,--platform", c.platforms, "Only what is for this platform");
+  create.add_flag("--append", c.append, "Add to what the first --tag names");
+  create.add_flag("--dry-run", c.dry_run, "Show the index and change nothing");
+  create.add_flag("--prefer-index,!--no-prefer-index", c.prefer_index,
+                  "Make an index also of a single image (default)");
+  create.add_option("--metadata-file", c.metadata_file, "Write what was made as JSON to a file")
+      ->type_name("FILE");
+  create.callback([&] { chosen = options.create; });
+  for (CLI::App* command : tools.get_subcommands({})) command->fallthrough();
+}
+
+}  // namespace
 
 void add_registry_commands(CLI::App& app, RegistryOptions& options,
                            std::optional<Command>& chosen) {
@@ -32,6 +73,7 @@ void add_registry_commands(CLI::App& app, RegistryOptions& options,
   CLI::App& logout = *app.add_subcommand("logout", "Forget the credentials for a registry");
   logout.add_option("server", options.logout.server, "Registry (default: Docker Hub)");
   logout.callback([&] { chosen = options.logout; });
+  add_imagetools(app, options, chosen);
 }
 
 }  // namespace kiln::cmd

@@ -1,4 +1,4 @@
-// The command line of push, pull, login and logout.
+// The command line of push, pull, login, logout and imagetools.
 #pragma once
 
 #include "cmd/options.h"
@@ -17,6 +17,8 @@ struct RegistryOptions {
   PullOptions pull;
   LoginOptions login;
   LogoutOptions logout;
+  ImagetoolsInspectOptions inspect;
+  ImagetoolsCreateOptions create;
 };
 
 /// Adds the subcommands; the one that is given sets `chosen`. All are borrowed until parsing is

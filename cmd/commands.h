@@ -44,6 +44,10 @@ CommandResult run_push(const PushOptions& options, const Invocation& invocation)
 CommandResult run_pull(const PullOptions& options, const Invocation& invocation);
 CommandResult run_login(const LoginOptions& options, const Invocation& invocation);
 CommandResult run_logout(const LogoutOptions& options, const Invocation& invocation);
+CommandResult run_imagetools_inspect(const ImagetoolsInspectOptions& options,
+                                     const Invocation& invocation);
+CommandResult run_imagetools_create(const ImagetoolsCreateOptions& options,
+                                    const Invocation& invocation);
 CommandResult run_prune(const PruneOptions& options, const Invocation& invocation);
 CommandResult run_du(const DuOptions& options, const Invocation& invocation);
 CommandResult run_serve(const ServeOptions& options, const Invocation& invocation);

@@ -12,6 +12,24 @@ tl::unexpected<Error> bad_data(const std::string& why) {
   return fail(Code::kInvalidArgument, "template: " + why);
 }
 
+// What a Go struct's field is called in JSON: MediaType is "mediaType", OSVersion "os.version",
+// DiffIDs "diff_ids". Keys that begin with a capital are fields by themselves.
+bool is_json_name(std::string_view key, std::string_view field) {
+  if (key.empty() || (key.front() >= 'A' && key.front() <= 'Z')) return false;
+  std::string letters;
+  for (const char c : key)
+    if (c != '.' && c != '_' && c != '-') letters += c;
+  return equal_fold(letters, field);
+}
+
+const Json* find_field(const Json& from, const std::string& field) {
+  if (const Json* exact = from.find(field)) return exact;
+  if (field.empty() || field.front() < 'A' || field.front() > 'Z') return nullptr;
+  for (const auto& [key, value] : from.members())
+    if (is_json_name(key, field)) return &value;
+  return nullptr;
+}
+
 class Rendering {
  public:
   explicit Rendering(const Json& root) : root_(root) {}
@@ -97,7 +115,7 @@ class Rendering {
   static Result<Json> below(const Json& from, const std::vector<std::string>& path) {
     const Json* at = &from;
     for (const std::string& field : path) {
-      const Json* next = at->find(field);
+      const Json* next = find_field(*at, field);
       if (next == nullptr) {
         std::vector<std::string> known;
         for (const auto& [name, value] : at->members()) known.push_back(name);

@@ -2,6 +2,7 @@
 // parentheses, strings and numbers, range/if/with … else … end, $ and the functions json, join,
 // split, lower, upper, title, index, len, print, println, printf (%s %v %d %q), eq, ne, not, and,
 // or. Data is JSON: a field that is not there is an error, a key that `index` does not find is "".
+// A field is also found by the name that Go's structs have for it: .MediaType is "mediaType".
 #pragma once
 
 #include <memory>

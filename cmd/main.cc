@@ -101,6 +101,12 @@ CommandResult run(const Command& command, const Invocation& invocation) {
     CommandResult operator()(const PullOptions& o) const { return run_pull(o, invocation); }
     CommandResult operator()(const LoginOptions& o) const { return run_login(o, invocation); }
     CommandResult operator()(const LogoutOptions& o) const { return run_logout(o, invocation); }
+    CommandResult operator()(const ImagetoolsInspectOptions& o) const {
+      return run_imagetools_inspect(o, invocation);
+    }
+    CommandResult operator()(const ImagetoolsCreateOptions& o) const {
+      return run_imagetools_create(o, invocation);
+    }
     CommandResult operator()(const PruneOptions& o) const { return run_prune(o, invocation); }
     CommandResult operator()(const DuOptions& o) const { return run_du(o, invocation); }
     CommandResult operator()(const ServeOptions& o) const { return run_serve(o, invocation); }

@@ -102,6 +102,17 @@ struct LoginOptions {
 struct LogoutOptions {
   std::string server;
 };
+struct ImagetoolsInspectOptions {
+  GlobalOptions global;
+  std::string reference, format;
+  bool raw = false;
+};
+struct ImagetoolsCreateOptions {
+  GlobalOptions global;
+  std::vector<std::string> sources, files, tags, annotations, platforms;
+  std::string metadata_file;
+  bool append = false, dry_run = false, prefer_index = true;
+};
 struct PruneOptions {
   GlobalOptions global;
   bool all = false, force = false;
@@ -135,7 +146,8 @@ struct AstOptions {
 
 using Command = std::variant<BuildOptions, ImagesOptions, ImportOptions, SaveOptions, LoadOptions,
                              TagOptions, RmiOptions, PushOptions, PullOptions, LoginOptions,
-                             LogoutOptions, PruneOptions, DuOptions, ServeOptions, FsckOptions,
-                             InspectOptions, HistoryOptions, DumpLlbOptions, AstOptions>;
+                             LogoutOptions, ImagetoolsInspectOptions, ImagetoolsCreateOptions,
+                             PruneOptions, DuOptions, ServeOptions, FsckOptions, InspectOptions,
+                             HistoryOptions, DumpLlbOptions, AstOptions>;
 
 }  // namespace kiln::cmd

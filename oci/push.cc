@@ -14,17 +14,16 @@ namespace {
 
 constexpr int kMaxNesting = 3;  // of an index in an index
 
-// Layers that nobody may hand on: their URLs say where they are.
-bool is_foreign_layer(std::string_view type) {
-  return type.find(".nondistributable.") != std::string_view::npos ||
-         type.find(".foreign.") != std::string_view::npos;
-}
-
 bool names_digest(const std::vector<Descriptor>& blobs, const Digest& digest) {
   return std::ranges::any_of(blobs, [&](const Descriptor& blob) { return blob.digest == digest; });
 }
 
 }  // namespace
+
+bool is_foreign_layer(std::string_view type) {
+  return type.find(".nondistributable.") != std::string_view::npos ||
+         type.find(".foreign.") != std::string_view::npos;
+}
 
 BlobContent blob_content(ContentStore& content, const Descriptor& blob) {
   const auto open = [&content,

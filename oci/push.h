@@ -23,6 +23,9 @@ using BlobOrigins = std::map<Digest, std::vector<std::string>>;
 Result<BlobOrigins> blob_origins(ImageStore& images, ContentStore& content,
                                  const std::string& domain);
 
+/// Layers that nobody may hand on: their URLs say where they are.
+bool is_foreign_layer(std::string_view type);
+
 /// A blob of the store as it can be sent: from its start verified to its end; what goes on where it
 /// broke off is verified by the registry. Borrows the store.
 BlobContent blob_content(ContentStore& content, const Descriptor& blob);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/digest.h"
 #include "base/strings.h"
 #include "tests/e2e/fault_tools.h"
 
@@ -138,6 +139,58 @@ TEST_F(RegistryTest, OutputsPushByDigestAndSeveralPlatforms) {
   const Output one = expect_ok(kiln_at(root, {"push", host_ + "/one:1"}));
   EXPECT_THAT(one.err, HasSubstr("only the available single-platform image was pushed"));
   EXPECT_EQ(inspect(host_ + "/one:1")["Architecture"].as_string(), "arm64");
+}
+
+TEST_F(RegistryTest, ImagetoolsMakeAnIndexOfImagesOfSeveralRepositories) {
+  serve();
+  const std::string c = context("any", {{"Dockerfile", "FROM scratch\nCOPY a /\n"}, {"a", "a"}});
+  const std::string amd = host_ + "/amd:1", arm = host_ + "/arm:1", all = host_ + "/all:1";
+  (void)build(c, {"--platform", "linux/amd64", "-o", "type=registry,name=" + amd});
+  (void)build(c, {"--platform", "linux/arm64", "-o", "type=registry,name=" + arm});
+
+  const std::string shown = expect_ok(kiln({"imagetools", "create", "--dry-run", amd, arm})).out;
+  EXPECT_NE(command({"skopeo", "inspect", "--tls-verify=false", "docker://" + all}).exit_code, 0);
+  expect_ok(kiln({"imagetools", "create", "-t", all, "-t", host_ + "/all:2", "--metadata-file",
+                  path("metadata"), amd, arm}));
+  const std::string raw = expect_ok(kiln({"imagetools", "inspect", "--raw", all})).out;
+  EXPECT_EQ(raw + "\n", shown);
+  EXPECT_EQ(skopeo({"inspect", "--raw", "--tls-verify=false", "docker://" + host_ + "/all:2"}).out,
+            raw);
+  const Json metadata = Json::parse(read_file(path("metadata"), 1 << 20).value()).value();
+  const std::string digest = Digest::of(raw).to_string();
+  EXPECT_EQ(metadata["containerimage.digest"].as_string(), digest);
+  // Copying reads and verifies each blob of both.
+  skopeo(
+      {"copy", "-q", "--all", "--src-tls-verify=false", "docker://" + all, "dir:" + path("copy")});
+
+  const std::string told = expect_ok(kiln({"imagetools", "inspect", all})).out;
+  EXPECT_THAT(told,
+              HasSubstr("Name:      " + all + "\nMediaType: application/vnd.oci.image.index"));
+  EXPECT_THAT(told, HasSubstr("Digest:    " + digest + "\n\nManifests:\n  Name:        " + all +
+                              "@sha256:"));
+  EXPECT_THAT(told, HasSubstr("  Platform:    linux/arm64\n"));
+  EXPECT_EQ(expect_ok(kiln({"imagetools", "inspect", all, "--format",
+                            "{{.Manifest.Digest}}{{range .Manifest.Manifests}} "
+                            "{{.Platform.Architecture}}{{end}} "
+                            "{{(index .Image \"linux/arm64\").Architecture}}"}))
+                .out,
+            digest + " amd64 arm64 arm64\n");
+
+  // What is appended, and one platform of it, with something said of it.
+  expect_ok(kiln({"imagetools", "create", "-t", host_ + "/grown:1", arm}));
+  expect_ok(kiln({"imagetools", "create", "-t", host_ + "/grown:1", "--append", amd}));
+  EXPECT_EQ(expect_ok(kiln({"imagetools", "inspect", host_ + "/grown:1", "--format",
+                            "{{range .Manifest.Manifests}}{{.Platform.Architecture}} {{end}}"}))
+                .out,
+            "arm64 amd64 \n");
+  EXPECT_THAT(expect_ok(kiln({"imagetools", "create", "--dry-run", "-p", "arm64", "--annotation",
+                              "manifest-descriptor[linux/arm64]:k=v", all}))
+                  .out,
+              HasSubstr("\"k\": \"v\""));
+  const Output none = kiln({"imagetools", "create", "--dry-run", "-p", "s390x", all});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_THAT(none.err, HasSubstr("there are linux/amd64, linux/arm64"));
+  EXPECT_EQ(kiln({"imagetools", "create", amd}).exit_code, 2);
 }
 
 TEST_F(RegistryTest, ALoginAndAPrivateCertificateOpenTheRegistry) {

@@ -7,7 +7,8 @@ namespace kiln::cmd {
 namespace {
 
 const char* const kData = R"({"Id":"sha256:abc","Tags":["a:1","b:2"],"None":null,"Size":42,
-  "Config":{"Labels":{"k":"v","a.b":"c"},"Cmd":["sh","-c"],"User":""}})";
+  "Config":{"Labels":{"k":"v","a.b":"c"},"Cmd":["sh","-c"],"User":""},
+  "low":{"mediaType":"m","os.version":"9","diff_ids":[1]}})";
 
 std::string rendered(const std::string& text) {
   const auto parsed = GoTemplate::parse(text);
@@ -25,6 +26,7 @@ TEST(GoTemplateTest, RendersAsGoDoes) {
            {"{{.Id}}", "sha256:abc"},
            {"<{{ .Size }}>", "<42>"},
            {"{{.Tags}} {{.Config.Labels}} {{.None}}", "[a:1 b:2] map[a.b:c k:v] <nil>"},
+           {"{{.Low.MediaType}} {{.Low.OSVersion}} {{.Low.DiffIDs}}", "m 9 [1]"},
            {"{{json .Tags}}", R"(["a:1","b:2"])"},
            {"{{.Tags | json}}", R"(["a:1","b:2"])"},
            {"{{json .}}", "{\"Id\":"},
