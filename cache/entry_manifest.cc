@@ -5,7 +5,6 @@
 namespace kiln::cache {
 namespace {
 
-constexpr std::string_view kArtifactType = "application/vnd.kiln.cache.entry.v1";
 constexpr std::string_view kEntryAnnotation = "dev.kiln.cache.entry";
 constexpr std::string_view kEmptyType = "application/vnd.oci.empty.v1+json";
 
@@ -16,6 +15,13 @@ oci::Descriptor empty_descriptor() {
       std::string(kEmptyType), Digest::of(kEmptyDocument), kEmptyDocument.size(), std::nullopt, {}};
 }
 
+bool is_entry_tag(std::string_view tag) {
+  constexpr size_t kHex = 64;
+  if (tag.size() < kHex + 2 || tag[tag.size() - kHex - 1] != '.') return false;
+  return tag.substr(tag.size() - kHex).find_first_not_of("0123456789abcdef") ==
+         std::string_view::npos;
+}
+
 std::string entry_tag(std::string_view cache_tag, const CacheKey& key) {
   return std::string(cache_tag) + "." + key.digest.hex();
 }
@@ -24,7 +30,7 @@ std::string entry_manifest(const Publication& publication) {
   Json manifest = Json::object();
   manifest.set("schemaVersion", 2);
   manifest.set("mediaType", oci::media_type::kManifest);
-  manifest.set("artifactType", kArtifactType);
+  manifest.set("artifactType", kEntryArtifactType);
   manifest.set("config", to_json(empty_descriptor()));
   Json layers = Json::array();
   for (const oci::Descriptor& blob : publication.blobs) layers.push_back(to_json(blob));

@@ -15,6 +15,10 @@ inline constexpr size_t kMaxCacheTag = 128 - 1 - 64;  // with a dot and a key it
 oci::Descriptor empty_descriptor();
 inline constexpr std::string_view kEmptyDocument = "{}";
 
+inline constexpr std::string_view kEntryArtifactType = "application/vnd.kiln.cache.entry.v1";
+
+/// A tag of the form that entry_tag() gives; others may have one, too.
+bool is_entry_tag(std::string_view tag);
 std::string entry_tag(std::string_view cache_tag, const CacheKey& key);
 std::string entry_manifest(const Publication& publication);
 /// The entry's bytes, unverified; nullopt: it is no such manifest.

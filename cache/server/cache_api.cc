@@ -2,12 +2,13 @@
 
 #include <algorithm>
 
-#include "base/io.h"
+#include "base/clock.h"
 #include "base/strings.h"
 #include "cache/cache_protocol.h"
 #include "cache/claim.h"
 #include "cache/entry.h"
 #include "cache/entry_manifest.h"
+#include "cache/server/eviction.h"
 #include "cache/server/names.h"
 #include "oci/base64.h"
 
@@ -17,7 +18,6 @@ namespace {
 namespace protocol = cache::protocol;
 
 constexpr size_t kMaxBodiesBytes = 32U << 20U;  // of all requests on the way, together
-constexpr uint64_t kMaxEntryManifest = 4U << 20U;
 constexpr std::string_view kBadRequest = "CACHE_REQUEST_INVALID";
 
 tl::unexpected<ApiError> bad(const std::string& why) {
@@ -123,9 +123,10 @@ ApiResult<std::optional<std::string>> CacheApi::manifest(const Place& place,
   const auto found = registry_.find_manifest(place.repository, tag);
   if (!found && found.error().status == 404) return std::nullopt;
   if (!found) return tl::unexpected(found.error());
-  KILN_TRY_ASSIGN(OpenBlob blob, registry_.open_manifest(*found));
-  FdSource source(std::move(blob.fd), tag);
-  KILN_TRY_ASSIGN(std::string text, read_all(source, kMaxEntryManifest, "manifest"));
+  KILN_TRY_ASSIGN(std::string text, registry_.manifest_text(*found));
+  // What is looked up is what eviction leaves alone.
+  KILN_TRY(registry_.keep_manifest(place.repository, found->digest,
+                                   Clock::system().now() - kNoteUseAfter));
   return text;
 }
 

@@ -233,6 +233,15 @@ void read_quota(Section& section, ServerConfig& config) {
   config.quotas.push_back(std::move(quota));
 }
 
+void read_cache(Section& section, ServerConfig& config) {
+  seconds age{0};
+  uint64_t bytes = 0;
+  section.duration("max_age", age);
+  section.bytes("max_bytes", bytes);
+  if (age.count() > 0) config.cache.max_age = age;
+  if (bytes > 0) config.cache.max_bytes = bytes;
+}
+
 void read_proxy(Section& section, ServerConfig& config) {
   Upstream upstream;
   section.need("remote");
@@ -271,6 +280,7 @@ Result<ServerConfig> parse_config(std::string_view text, const std::string& file
     s.duration("grace", config.collect_grace);
     s.duration("upload_age", config.upload_age);
   });
+  top.section("cache", [&](Section& s) { read_cache(s, config); });
   top.section("audit", [&](Section& s) {
     s.text("file", config.audit_file);
     s.flag("reads", config.audit_reads);

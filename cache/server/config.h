@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "cache/server/access.h"
 #include "cache/server/authenticator.h"
+#include "cache/server/eviction.h"
 #include "cache/server/http_server.h"
 #include "cache/server/mirror.h"
 #include "cache/server/quota.h"
@@ -35,6 +36,7 @@ struct ServerConfig {
   std::chrono::seconds collect_interval{std::chrono::hours(6)};  // 0: never by itself
   std::chrono::seconds collect_grace{std::chrono::hours(24)};
   std::chrono::seconds upload_age{std::chrono::hours(24)};
+  CacheLimits cache;       // none: entries of build caches stay
   std::string audit_file;  // "": none; "-": standard error
   bool audit_reads = false;
 };

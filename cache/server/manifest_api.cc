@@ -1,8 +1,11 @@
 // Manifests of registry_api.h (distribution-spec, "Pulling manifests", "Pushing Manifests").
 #include <algorithm>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/strings.h"
+#include "cache/entry_manifest.h"
+#include "cache/server/eviction.h"
 #include "cache/server/names.h"
 #include "cache/server/registry_api.h"
 
@@ -40,6 +43,10 @@ RegistryApi::Answer RegistryApi::get_manifest(const Call& call) {
     return refuse(
         404, api::kManifestUnknown,
         "the manifest is of type \"" + found.media_type + "\", which the request does not accept");
+  // An entry of a build cache that is used stays.
+  if (cache::is_entry_tag(reference))
+    KILN_TRY(registry_.keep_manifest(call.route.repository, found.digest,
+                                     Clock::system().now() - kNoteUseAfter));
   KILN_TRY_ASSIGN(OpenBlob blob, registry_.open_manifest(found));
   return content_response(call.request, std::move(blob), found.digest, found.media_type);
 }

@@ -51,6 +51,8 @@ std::string Metrics::text() const {
   text += metric("limited_requests_total", "counter", "Requests over the rate.", limited);
   text += metric("collections_total", "counter", "Garbage collections.", collections);
   text += metric("collected_blobs_total", "counter", "Blobs removed by them.", collected_blobs);
+  text += metric("evicted_entries_total", "counter", "Entries of build caches dropped.",
+                 evicted_entries);
   text += metric("collected_bytes_total", "counter", "Bytes removed by them.", collected_bytes);
   return text;
 }

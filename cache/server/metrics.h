@@ -19,7 +19,7 @@ class Metrics {
 
   Gauges gauges;
   std::atomic<uint64_t> failed_logins{0}, limited{0}, collections{0}, collected_blobs{0},
-      collected_bytes{0};
+      collected_bytes{0}, evicted_entries{0};
 
  private:
   static constexpr std::array<std::string_view, 7> kMethods = {"GET", "HEAD",   "POST", "PATCH",

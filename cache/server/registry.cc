@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/strings.h"
 #include "cache/server/names.h"
 
@@ -172,6 +173,13 @@ ApiResult<OpenBlob> Registry::open_manifest(const FoundManifest& manifest) {
   return *std::move(blob);
 }
 
+ApiResult<std::string> Registry::manifest_text(const FoundManifest& manifest) {
+  KILN_TRY_ASSIGN(OpenBlob blob, open_manifest(manifest));
+  FdSource source(std::move(blob.fd), manifest.digest.to_string());
+  KILN_TRY_ASSIGN(std::string text, read_all(source, kMaxManifestBytes, "manifest"));
+  return text;
+}
+
 // Inside the fence. Touching what is referred to keeps a collection from dropping it that looked
 // for references before this manifest was there.
 ApiStatus Registry::check_contents(const std::string& repository,
@@ -222,6 +230,12 @@ ApiResult<std::optional<uint64_t>> Registry::awaited_size(const std::string& rep
   if (!text) return std::optional<uint64_t>();
   KILN_TRY_ASSIGN(const int64_t size, parse_int(*text));
   return std::optional<uint64_t>(static_cast<uint64_t>(size));
+}
+
+ApiResult<std::optional<TimePoint>> Registry::manifest_touched(const std::string& repository,
+                                                               const BlobDigest& digest) {
+  KILN_TRY_ASSIGN(const auto touched, storage_.record_touched(manifest_key(repository, digest)));
+  return touched;
 }
 
 ApiStatus Registry::keep_manifest(const std::string& repository, const BlobDigest& digest,
@@ -304,20 +318,40 @@ ApiStatus Registry::delete_tag(const std::string& repository, const std::string&
 }
 
 ApiStatus Registry::delete_manifest(const std::string& repository, const BlobDigest& digest) {
+  {
+    const std::lock_guard lock(lock_of(repository));
+    KILN_TRY_ASSIGN(const auto record, storage_.record(manifest_key(repository, digest)));
+    if (!record) return unknown_manifest(digest.to_string());
+  }
+  return delete_manifests(repository, {digest.to_string()});
+}
+
+// Tags first: none ever leads nowhere.
+ApiStatus Registry::delete_manifests(const std::string& repository,
+                                     const std::unordered_set<std::string>& digests) {
+  if (digests.empty()) return {};
   const std::lock_guard lock(lock_of(repository));
-  const RecordKey key = manifest_key(repository, digest);
-  KILN_TRY_ASSIGN(const auto record, storage_.record(key));
-  if (!record) return unknown_manifest(digest.to_string());
-  KILN_TRY_ASSIGN(const Json facts, Json::parse(*record));
   KILN_TRY_ASSIGN(const auto names, storage_.record_names(repository, RecordKind::kTag, ""));
   for (const std::string& tag : names) {
     KILN_TRY_ASSIGN(const auto tagged, storage_.record(tag_key(repository, tag)));
-    if (tagged == digest.to_string()) KILN_TRY(storage_.erase_record(tag_key(repository, tag)));
+    if (tagged && digests.contains(*tagged))
+      KILN_TRY(storage_.erase_record(tag_key(repository, tag)));
   }
+  for (const std::string& text : digests) {
+    KILN_TRY_ASSIGN(const BlobDigest digest, BlobDigest::parse(text));
+    KILN_TRY_ASSIGN(const auto record, storage_.record(manifest_key(repository, digest)));
+    if (record) KILN_TRY(drop_manifest(repository, digest, *record));
+  }
+  return {};
+}
+
+ApiStatus Registry::drop_manifest(const std::string& repository, const BlobDigest& digest,
+                                  const std::string& record) {
+  KILN_TRY_ASSIGN(const Json facts, Json::parse(record));
   if (const auto subject = BlobDigest::parse(facts["subject"].as_string()))
     KILN_TRY(storage_.erase_record(
         {repository, RecordKind::kReferrer, digest.component(), subject->component()}));
-  KILN_TRY(storage_.erase_record(key));
+  KILN_TRY(storage_.erase_record(manifest_key(repository, digest)));
   quota_.remove(repository, facts["size"].as_uint());
   return {};
 }

@@ -72,6 +72,7 @@ class Registry {
   ApiResult<FoundManifest> find_manifest(const std::string& repository,
                                          const std::string& reference);
   ApiResult<OpenBlob> open_manifest(const FoundManifest& manifest);
+  ApiResult<std::string> manifest_text(const FoundManifest& manifest);
   /// kComeLater: for mirrors; what it refers to is awaited, and may never be asked for.
   enum class Contents : uint8_t { kMustBeHere, kComeLater };
   ApiResult<StoredManifest> put_manifest(const std::string& repository,
@@ -80,17 +81,23 @@ class Registry {
                                          Contents contents = Contents::kMustBeHere);
   ApiStatus delete_tag(const std::string& repository, const std::string& tag);
   ApiStatus delete_manifest(const std::string& repository, const BlobDigest& digest);  // and tags
+  /// With their tags; `digests` as texts. Absent ones are none's.
+  ApiStatus delete_manifests(const std::string& repository,
+                             const std::unordered_set<std::string>& digests);
   ApiResult<std::vector<std::string>> tags(const std::string& repository);  // NAME_UNKNOWN
   ApiResult<std::vector<std::string>> repositories();
   /// Descriptors, in the order of their digests.
   ApiResult<std::vector<Json>> referrers(const std::string& repository, const BlobDigest& subject);
 
-  // --- What mirrors ask.
+  // --- What mirrors and caches ask.
   ApiResult<std::optional<TimePoint>> tag_touched(const std::string& repository,
                                                   const std::string& tag);
   /// The size of an awaited blob; nullopt: nobody awaits it.
   ApiResult<std::optional<uint64_t>> awaited_size(const std::string& repository,
                                                   const BlobDigest& digest);
+  /// When the manifest was last pushed or asked for, as far as that is noted; nullopt: absent.
+  ApiResult<std::optional<TimePoint>> manifest_touched(const std::string& repository,
+                                                       const BlobDigest& digest);
   /// Notes that it was asked for, unless that was noted since `before`.
   ApiStatus keep_manifest(const std::string& repository, const BlobDigest& digest,
                           TimePoint before);
@@ -118,6 +125,8 @@ class Registry {
                        const std::unordered_set<std::string>& marked, TimePoint before,
                        Collected& collected);
   Status sweep_blobs(TimePoint before, Collected& collected);
+  ApiStatus drop_manifest(const std::string& repository, const BlobDigest& digest,
+                          const std::string& record);
   std::mutex& lock_of(const std::string& repository);
 
   BlobStorage& storage_;

@@ -181,6 +181,7 @@ ApiResult<Registry::Collected> Service::collect() {
     const Status expired = parts_.mirror->expire(now);
     if (!expired && parts_.log) parts_.log("mirror: " + expired.error().message());
   }
+  if (config_.cache.any()) evict(now);
   const auto collected = parts_.registry.collect(now, config_.upload_age);
   if (!collected) {
     if (parts_.log) parts_.log("collection: " + collected.error().message + collected.error().log);
@@ -194,6 +195,18 @@ ApiResult<Registry::Collected> Service::collect() {
                human_bytes(collected->bytes) + ") and " + std::to_string(collected->uploads) +
                " uploads");
   return collected;
+}
+
+void Service::evict(TimePoint now) {
+  const auto evicted = evict_entries(parts_.registry, config_.cache, now);
+  if (evicted) parts_.metrics.evicted_entries += evicted->entries;
+  if (!parts_.log) return;
+  if (!evicted)
+    parts_.log("build caches: " + evicted.error().message + evicted.error().log);
+  else if (evicted->entries > 0)
+    parts_.log("dropped " + std::to_string(evicted->entries) + " entries of build caches, " +
+               std::to_string(evicted->entries_left) + " with " + human_bytes(evicted->bytes_left) +
+               " stay");
 }
 
 void Service::finished(const Request& request, int status, uint64_t in_bytes, uint64_t out_bytes) {

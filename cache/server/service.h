@@ -43,6 +43,7 @@ class Service : public Handler {
 
  private:
   class Watched;
+  void evict(TimePoint now);
   Started answer(Request& request);
   std::optional<Response> answer_health(const Request& request);
   Response answer_token(const Request& request, const Principal& who);

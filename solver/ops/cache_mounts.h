@@ -42,7 +42,7 @@ class CacheMounts {
  public:
   /// `shared` (borrowed, may be null) fills directories that are made anew, unless they were
   /// pruned.
-  CacheMounts(std::string directory, SharedMounts* shared)
+  explicit CacheMounts(std::string directory, SharedMounts* shared = nullptr)
       : directory_(std::move(directory)), shared_(shared) {}
 
   /// kShared: beside other users. kLocked: waits until alone. kPrivate: the first of the id's
