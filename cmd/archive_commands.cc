@@ -115,6 +115,45 @@ Result<Digest> import_image(Engine& engine, const ImportOptions& options,
   return config_digest;
 }
 
+// By its name with a tag, or by ID, one image; by a name without a tag all tags of it, as docker.
+Result<std::vector<oci::StoredImage>> images_to_save(Engine& engine, const std::string& text) {
+  const Result<oci::Reference> asked = oci::Reference::parse(text);
+  std::vector<oci::StoredImage> found;
+  if (asked && !asked->digest && !oci::has_tag(text)) {
+    KILN_TRY_ASSIGN(const std::vector<oci::StoredImage> all, engine.images().list());
+    for (const oci::StoredImage& image : all) {
+      const auto name = oci::Reference::parse(image.name);
+      if (name && name->name() == asked->name() && !name->digest) found.push_back(image);
+    }
+  }
+  if (!found.empty()) return found;
+  KILN_TRY_ASSIGN(oci::StoredImage image, find_image(engine, text));
+  if (!asked || asked->digest || image.name != asked->to_string()) image.name.clear();
+  return std::vector<oci::StoredImage>{std::move(image)};
+}
+
+// An image is in an archive once, with all the names that it was asked for by.
+Status add_to_archive(Engine& engine, const std::string& text, const std::optional<Platform>& only,
+                      std::vector<oci::NamedImage>& images) {
+  KILN_TRY_ASSIGN(const std::vector<oci::StoredImage> wanted, images_to_save(engine, text));
+  for (const oci::StoredImage& image : wanted) {
+    oci::Descriptor what = image.descriptor;
+    if (only) {
+      auto manifest = manifest_for(engine, what, *only);
+      if (!manifest) return tl::unexpected(manifest.error().wrap("save " + quote(text)));
+      what = *std::move(manifest);
+    }
+    auto entry = std::find_if(images.begin(), images.end(), [&](const oci::NamedImage& known) {
+      return known.descriptor.digest == what.digest;
+    });
+    if (entry == images.end()) entry = images.insert(images.end(), {{}, what});
+    const bool new_name =
+        std::find(entry->names.begin(), entry->names.end(), image.name) == entry->names.end();
+    if (!image.name.empty() && new_name) entry->names.push_back(image.name);
+  }
+  return {};
+}
+
 }  // namespace
 
 CommandResult run_import(const ImportOptions& options, const Invocation& invocation) {
@@ -149,18 +188,8 @@ CommandResult run_save(const SaveOptions& options, const Invocation& invocation)
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
                       open_engine(options.global, Need::kStores, invocation));
   std::vector<oci::NamedImage> images;
-  for (const std::string& text : options.references) {
-    KILN_CMD_TRY_ASSIGN(oci::StoredImage image, find_image(*engine, text));
-    if (only) {
-      const auto manifest = manifest_for(*engine, image.descriptor, *only);
-      if (!manifest) return failure(manifest.error().wrap("save " + quote(text)));
-      image.descriptor = *manifest;
-    }
-    std::vector<std::string> names;
-    const Result<oci::Reference> asked = oci::Reference::parse(text);
-    if (!image.name.empty() && asked && !asked->digest) names.push_back(image.name);
-    images.push_back({std::move(names), image.descriptor});
-  }
+  for (const std::string& text : options.references)
+    KILN_CMD_TRY(add_to_archive(*engine, text, only, images));
   KILN_CMD_TRY_ASSIGN(
       OutputFile file,
       OutputFile::open(options.output.empty() ? "-" : options.output, STDOUT_FILENO));

@@ -23,6 +23,7 @@ void add_lists(CLI::App& app, ImageCommandOptions& o, std::optional<Command>& ch
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false);
   images.add_option("--format", o.images.format, "json, table, table TEMPLATE, or TEMPLATE");
+  images.add_flag("--tree", o.images.tree, "Show the platforms of images");
   images.callback([&] { chosen = o.images; });
 
   CLI::App& inspect = *app.add_subcommand("inspect", "Show what images are, as JSON");
@@ -31,6 +32,7 @@ void add_lists(CLI::App& app, ImageCommandOptions& o, std::optional<Command>& ch
   inspect.add_option("--type", o.inspect.type, "image")->check([](const std::string& word) {
     return not_among(word, {"image"});
   });
+  inspect.add_option("--platform", o.inspect.platform, "The image for this platform");
   inspect.callback([&] { chosen = o.inspect; });
 
   CLI::App& history = *app.add_subcommand("history", "Show the steps that an image was made by");
@@ -38,6 +40,9 @@ void add_lists(CLI::App& app, ImageCommandOptions& o, std::optional<Command>& ch
   history.add_flag("-q,--quiet", o.history.quiet, "Image IDs only");
   history.add_flag("--no-trunc", o.history.no_trunc, "Do not shorten");
   history.add_option("--format", o.history.format, "json, table, table TEMPLATE, or TEMPLATE");
+  history.add_flag("-H,--human,!--no-human", o.history.human,
+                   "Sizes and times for people (default); --human=false: bytes and dates");
+  history.add_option("--platform", o.history.platform, "The image for this platform");
   history.callback([&] { chosen = o.history; });
 }
 
@@ -82,6 +87,8 @@ void add_names(CLI::App& app, ImageCommandOptions& o, std::optional<Command>& ch
   CLI::App& rmi = *app.add_subcommand("rmi", "Remove images");
   rmi.add_option("reference", o.rmi.references, "Images")->required();
   rmi.add_flag("-f,--force", o.rmi.force, "Also an image with several names");
+  rmi.add_flag("--no-prune", o.rmi.no_prune,
+               "Accepted for docker's sake: data goes with `kiln prune`");
   rmi.callback([&] { chosen = o.rmi; });
 }
 

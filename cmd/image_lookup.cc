@@ -50,14 +50,35 @@ Result<oci::StoredImage> find_image(Engine& engine, const std::string& text) {
                   engine.images().find_by_id(engine.content(), text));
   if (by_id) return *std::move(by_id);
   if (!name) return tl::unexpected(name.error());
+  KILN_TRY_ASSIGN(const std::string meant, did_you_mean_image(engine, *name));
+  return tl::unexpected(Error(Code::kNotFound, "no such image: " + text + meant)
+                            .hint("`kiln images` lists what is here"));
+}
+
+Result<oci::StoredImage> find_image_for(Engine& engine, const std::string& text,
+                                        const std::string& platform) {
+  KILN_TRY_ASSIGN(oci::StoredImage image, find_image(engine, text));
+  if (platform.empty()) return image;
+  const Result<Platform> wanted = Platform::parse(platform);
+  if (!wanted) return tl::unexpected(wanted.error().wrap("--platform " + quote(platform)));
+  auto manifest = manifest_for(engine, image.descriptor, *wanted);
+  if (!manifest) return tl::unexpected(manifest.error().wrap(quote(text)));
+  image.descriptor = *std::move(manifest);
+  return image;
+}
+
+Result<std::string> did_you_mean_image(Engine& engine, const oci::Reference& name) {
   std::vector<std::string> names;
   KILN_TRY_ASSIGN(const std::vector<oci::StoredImage> stored, engine.images().list());
   for (const oci::StoredImage& image : stored)
     if (const Result<oci::Reference> known = oci::Reference::parse(image.name); known)
       names.push_back(known->familiar());
-  return tl::unexpected(
-      Error(Code::kNotFound, "no such image: " + text + did_you_mean(name->familiar(), names))
-          .hint("`kiln images` lists what is here"));
+  return did_you_mean(name.familiar(), names);
+}
+
+Error joined(const std::vector<Error>& errors) {
+  KILN_CHECK(!errors.empty());
+  return errors.front().also({errors.begin() + 1, errors.end()});
 }
 
 Result<ImageFacts> image_facts(Engine& engine, const oci::Descriptor& image) {

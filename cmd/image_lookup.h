@@ -11,6 +11,17 @@ namespace kiln::cmd {
 /// kNotFound with did-you-mean over the stored names.
 Result<oci::StoredImage> find_image(Engine& engine, const std::string& text);
 
+/// find_image, and of an image of several platforms the one for `platform` ("": all of it).
+/// kInvalidArgument: it is no platform.
+Result<oci::StoredImage> find_image_for(Engine& engine, const std::string& text,
+                                        const std::string& platform);
+
+/// The names of the store that are as close to `name` that it may have been meant.
+Result<std::string> did_you_mean_image(Engine& engine, const oci::Reference& name);
+
+/// One of several that failed, while the others went on: the error of all of them. At least one.
+Error joined(const std::vector<Error>& errors);
+
 struct ImageFacts {
   oci::Descriptor manifest;  // of an index the host's, or the first that is here
   Digest id;                 // of its config; of an index with several platforms here the index's

@@ -53,6 +53,34 @@ std::vector<Column> shown_columns(const ImagesOptions& options) {
   return shown;
 }
 
+// Under a name the platforms of an image; of one that is not here, that.
+Result<std::vector<std::vector<std::string>>> tree_lines(Engine& engine,
+                                                         const oci::StoredImage& image,
+                                                         const Json& row) {
+  const std::string name = row["Repository"].as_string() + ":" + row["Tag"].as_string();
+  std::vector<std::vector<std::string>> lines{
+      {name, row["ID"].as_string(), row["Size"].as_string()}};
+  if (!oci::is_index(image.descriptor.media_type)) return lines;
+  KILN_TRY_ASSIGN(const std::string text, oci::read_blob(engine.content(), image.descriptor.digest,
+                                                         oci::kMaxDocumentBytes));
+  KILN_TRY_ASSIGN(oci::Index index, oci::parse_index(text));
+  std::erase_if(index.manifests, [](const oci::Descriptor& entry) {
+    return entry.platform && entry.platform->os == "unknown";  // an attestation
+  });
+  for (const oci::Descriptor& entry : index.manifests) {
+    const bool last = &entry == &index.manifests.back();
+    const std::string platform = entry.platform ? entry.platform->to_string() : "?";
+    KILN_TRY_ASSIGN(const auto here, engine.content().size(entry.digest));
+    std::string size = "not here";
+    if (here) {
+      KILN_TRY_ASSIGN(const ImageFacts facts, image_facts(engine, entry));
+      size = human_bytes(facts.size_bytes);
+    }
+    lines.push_back({(last ? "└─ " : "├─ ") + platform, entry.digest.hex().substr(0, 12), size});
+  }
+  return lines;
+}
+
 bool wanted(const oci::StoredImage& image, const std::vector<oci::Reference>& filter,
             const std::vector<std::string>& texts) {
   if (filter.empty()) return true;
@@ -65,6 +93,38 @@ bool wanted(const oci::StoredImage& image, const std::vector<oci::Reference>& fi
     if (name->name() == filter[i].name() && (!tagged || name->tag == filter[i].tag)) return true;
   }
   return false;
+}
+
+// One name goes when it is given; an ID takes the image with all its names, which needs --force if
+// there are several.
+Status remove_image(Engine& engine, const std::string& text, bool force) {
+  KILN_TRY_ASSIGN(const oci::StoredImage image, find_image(engine, text));
+  // A closed stdout shows in the shell, not here.
+  const auto say = [](const char* what, const std::string& name) {
+    (void)std::printf("%s: %s\n", what, name.c_str());
+  };
+  const Result<oci::Reference> name = oci::Reference::parse(text);
+  bool untagged = false;
+  if (name) {
+    KILN_TRY_ASSIGN(untagged, engine.images().untag(*name));
+  }
+  if (untagged) say("Untagged", name->familiar());
+  std::vector<std::string> names;  // that are left
+  KILN_TRY_ASSIGN(const std::vector<oci::StoredImage> all, engine.images().list());
+  for (const oci::StoredImage& other : all) {
+    const auto known = oci::Reference::parse(other.name);
+    if (known && other.descriptor.digest == image.descriptor.digest)
+      names.push_back(known->familiar());
+  }
+  if (untagged && !names.empty()) return {};
+  if (names.size() > 1 && !force)
+    return tl::unexpected(Error(Code::kFailedPrecondition,
+                                "image " + text + " has several names: " + join(names, ", "))
+                              .hint("remove the names, or use --force"));
+  KILN_TRY(engine.images().remove(image.descriptor.digest));
+  for (const std::string& other : names) say("Untagged", other);
+  say("Deleted", image.descriptor.digest.to_string());
+  return {};
 }
 
 }  // namespace
@@ -81,11 +141,23 @@ CommandResult run_images(const ImagesOptions& options, const Invocation& invocat
   const Result<ImageFilter> filter = ImageFilter::parse(*engine, options.filters);
   if (!filter) return usage_failure(filter.error());
   KILN_CMD_TRY_ASSIGN(const std::vector<oci::StoredImage> images, engine->images().list());
+  if (options.tree && (options.quiet || !options.format.empty()))
+    return usage_failure(
+        Error(Code::kInvalidArgument, "--tree cannot be used with --quiet or --format"));
   std::vector<Json> rows;
+  std::vector<std::vector<std::string>> tree = {{"IMAGE", "ID", "SIZE"}};
   for (const oci::StoredImage& image : images) {
     if (!wanted(image, names, options.references)) continue;
     KILN_CMD_TRY_ASSIGN(const ImageFacts facts, image_facts(*engine, image.descriptor));
-    if (filter->accepts(image, facts)) rows.push_back(row_of(image, facts, options));
+    if (!filter->accepts(image, facts)) continue;
+    rows.push_back(row_of(image, facts, options));
+    if (!options.tree) continue;
+    KILN_CMD_TRY_ASSIGN(const auto lines, tree_lines(*engine, image, rows.back()));
+    tree.insert(tree.end(), lines.begin(), lines.end());
+  }
+  if (options.tree) {
+    (void)std::fputs(align_columns(tree).c_str(), stdout);  // main sees whether it arrived
+    return {};
   }
   if (options.quiet) {
     std::set<std::string> seen;
@@ -102,6 +174,10 @@ CommandResult run_images(const ImagesOptions& options, const Invocation& invocat
 CommandResult run_tag(const TagOptions& options, const Invocation& invocation) {
   const Result<oci::Reference> target = oci::Reference::parse(options.target);
   if (!target) return usage_failure(target.error());
+  if (target->digest)
+    return usage_failure(
+        Error(Code::kInvalidArgument, "refusing to create a tag with a digest reference")
+            .hint("name it NAME[:TAG]"));
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
                       open_engine(options.global, Need::kStores, invocation));
   KILN_CMD_TRY_ASSIGN(const oci::StoredImage image, find_image(*engine, options.source));
@@ -109,33 +185,15 @@ CommandResult run_tag(const TagOptions& options, const Invocation& invocation) {
   return {};
 }
 
-// One name goes when it is given; an ID takes the image with all its names, which needs --force if
-// there are several.
+// What can go goes, whatever else cannot.
 CommandResult run_rmi(const RmiOptions& options, const Invocation& invocation) {
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
                       open_engine(options.global, Need::kStores, invocation));
-  for (const std::string& text : options.references) {
-    KILN_CMD_TRY_ASSIGN(const oci::StoredImage image, find_image(*engine, text));
-    const Result<oci::Reference> name = oci::Reference::parse(text);
-    if (name) {
-      KILN_CMD_TRY_ASSIGN(const bool removed, engine->images().untag(*name));
-      if (removed) {
-        (void)std::printf(
-            "Untagged: %s\n",
-            name->familiar().c_str());  // a closed stdout shows in the shell, not here
-        continue;
-      }
-    }
-    KILN_CMD_TRY_ASSIGN(const std::vector<oci::StoredImage> all, engine->images().list());
-    const auto names = std::count_if(all.begin(), all.end(), [&](const oci::StoredImage& i) {
-      return i.descriptor.digest == image.descriptor.digest && !i.name.empty();
-    });
-    if (names > 1 && !options.force)
-      return failure(Error(Code::kFailedPrecondition, "image " + text + " has several names")
-                         .hint("remove the names, or use --force"));
-    KILN_CMD_TRY(engine->images().remove(image.descriptor.digest));
-    (void)std::printf("Deleted: %s\n", image.descriptor.digest.to_string().c_str());  // as above
-  }
+  std::vector<Error> failed;
+  for (const std::string& text : options.references)
+    if (const Status removed = remove_image(*engine, text, options.force); !removed)
+      failed.push_back(removed.error());
+  if (!failed.empty()) return failure(joined(failed));
   return {};
 }
 

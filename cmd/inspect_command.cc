@@ -30,13 +30,44 @@ Status add_names(Engine& engine, const oci::StoredImage& image, Json& json) {
   return {};
 }
 
-Result<Json> inspected(Engine& engine, const std::string& text) {
-  KILN_TRY_ASSIGN(const oci::StoredImage image, find_image(engine, text));
+// What an index says of its manifests, and which are here: as the Engine's API has it.
+Result<Json> manifests_of(Engine& engine, const oci::Descriptor& index) {
+  KILN_TRY_ASSIGN(const std::string text,
+                  oci::read_blob(engine.content(), index.digest, oci::kMaxDocumentBytes));
+  KILN_TRY_ASSIGN(const oci::Index parsed, oci::parse_index(text));
+  Json all = Json::array();
+  for (const oci::Descriptor& entry : parsed.manifests) {
+    const bool attests = entry.platform && entry.platform->os == "unknown";
+    KILN_TRY_ASSIGN(const auto here, engine.content().size(entry.digest));
+    Json json = Json::object();
+    json.set("ID", entry.digest.to_string());
+    json.set("Descriptor", to_json(entry));
+    json.set("Available", here.has_value());
+    json.set("Kind", attests ? "attestation" : "image");
+    if (here && !attests) {
+      KILN_TRY_ASSIGN(const ImageFacts facts, image_facts(engine, entry));
+      KILN_TRY_ASSIGN(const oci::ConfigFacts config, oci::config_facts(facts.config_json));
+      Json size = Json::object();
+      size.set("Content", facts.size_bytes);
+      json.set("Size", std::move(size));
+      Json data = Json::object();
+      data.set("Platform",
+               to_json(oci::Descriptor{{}, entry.digest, 0, config.platform, {}})["platform"]);
+      json.set("ImageData", std::move(data));
+    }
+    all.push_back(std::move(json));
+  }
+  return all;
+}
+
+Result<Json> inspected(Engine& engine, const std::string& text, const std::string& platform) {
+  KILN_TRY_ASSIGN(const oci::StoredImage named, find_image(engine, text));
+  KILN_TRY_ASSIGN(const oci::StoredImage image, find_image_for(engine, text, platform));
   KILN_TRY_ASSIGN(const ImageFacts facts, image_facts(engine, image.descriptor));
   const Json& config = facts.config_json;
   Json json = Json::object();
   json.set("Id", facts.id.to_string());
-  KILN_TRY(add_names(engine, image, json));
+  KILN_TRY(add_names(engine, named, json));
   json.set("Parent", "");
   const Json::Array& history = config["history"].elements();
   json.set("Comment", history.empty() ? "" : history.back()["comment"].as_string());
@@ -55,6 +86,10 @@ Result<Json> inspected(Engine& engine, const std::string& text) {
   metadata.set("LastTagTime", format_rfc3339(image.created));
   json.set("Metadata", std::move(metadata));
   json.set("Descriptor", to_json(image.descriptor));
+  if (oci::is_index(image.descriptor.media_type)) {
+    KILN_TRY_ASSIGN(Json manifests, manifests_of(engine, image.descriptor));
+    json.set("Manifests", std::move(manifests));
+  }
   return json;
 }
 
@@ -82,9 +117,10 @@ Result<std::vector<Json>> history_rows(Engine& engine, const ImageFacts& facts,
     Json row = Json::object();
     row.set("ID", "<missing>");
     row.set("CreatedAt", created);
-    row.set("CreatedSince", made ? ago(Clock::system().now() - *made) : "N/A");
+    const std::string since = made ? ago(Clock::system().now() - *made) : "N/A";
+    row.set("CreatedSince", options.human ? since : created);
     row.set("CreatedBy", options.no_trunc ? by : shortened(by, 45));
-    row.set("Size", human_bytes(size));
+    row.set("Size", options.human ? human_bytes(size) : std::to_string(size));
     row.set("Comment", printable(entry["comment"].as_string()));
     rows.push_back(std::move(row));
   }
@@ -109,18 +145,18 @@ CommandResult run_inspect(const InspectOptions& options, const Invocation& invoc
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
                       open_engine(options.global, Need::kStores, invocation));
   std::vector<Json> images;
-  std::optional<Error> missing;
+  std::vector<Error> missing;
   for (const std::string& text : options.references) {
-    Result<Json> image = inspected(*engine, text);
+    Result<Json> image = inspected(*engine, text, options.platform);
     if (image)
       images.push_back(*std::move(image));
-    else if (!missing)
-      missing = image.error();
+    else
+      missing.push_back(image.error());
   }
   const Result<std::string> text = inspect_text(images, options.format);
   if (!text) return usage_failure(text.error());
   (void)std::fputs(text->c_str(), stdout);  // main sees whether it arrived
-  if (missing) return failure(*missing);
+  if (!missing.empty()) return failure(joined(missing));
   return {};
 }
 
@@ -130,7 +166,8 @@ CommandResult run_history(const HistoryOptions& options, const Invocation& invoc
       {"Size", "SIZE"}, {"Comment", "COMMENT"},      {"CreatedAt", "CREATED AT"}};
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
                       open_engine(options.global, Need::kStores, invocation));
-  KILN_CMD_TRY_ASSIGN(const oci::StoredImage image, find_image(*engine, options.reference));
+  KILN_CMD_TRY_ASSIGN(const oci::StoredImage image,
+                      find_image_for(*engine, options.reference, options.platform));
   KILN_CMD_TRY_ASSIGN(const ImageFacts facts, image_facts(*engine, image.descriptor));
   KILN_CMD_TRY_ASSIGN(const std::vector<Json> rows, history_rows(*engine, facts, options));
   const std::vector<Column> shown(kColumns.begin(), kColumns.end() - 1);

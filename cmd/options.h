@@ -45,19 +45,19 @@ struct BuildOptions {
 struct ImagesOptions {
   GlobalOptions global;
   std::vector<std::string> references;
-  bool quiet = false, no_trunc = false, digests = false, all = false;
+  bool quiet = false, no_trunc = false, digests = false, all = false, tree = false;
   std::string format;
   std::vector<std::string> filters;
 };
 struct InspectOptions {
   GlobalOptions global;
   std::vector<std::string> references;
-  std::string format, type;
+  std::string format, type, platform;
 };
 struct HistoryOptions {
   GlobalOptions global;
-  std::string reference, format;
-  bool quiet = false, no_trunc = false;
+  std::string reference, format, platform;
+  bool quiet = false, no_trunc = false, human = true;
 };
 struct ImportOptions {
   GlobalOptions global;
@@ -83,7 +83,7 @@ struct TagOptions {
 struct RmiOptions {
   GlobalOptions global;
   std::vector<std::string> references;
-  bool force = false;
+  bool force = false, no_prune = false;
 };
 struct PushOptions {
   GlobalOptions global;

@@ -59,8 +59,9 @@ class PushCommand {
     }
     if (!images.empty()) return images;
     const std::string what = options_.all_tags ? name.name() : name.to_string();
+    KILN_TRY_ASSIGN(const std::string meant, did_you_mean_image(engine_, name));
     return tl::unexpected(
-        Error(Code::kNotFound, "an image does not exist locally with the tag: " + what)
+        Error(Code::kNotFound, "an image does not exist locally with the tag: " + what + meant)
             .hint("`kiln images` lists what is here, `kiln tag` gives names"));
   }
 

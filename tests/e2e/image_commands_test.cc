@@ -69,5 +69,26 @@ TEST_F(ImageCommandsTest, HistoryIsNewestFirst) {
   EXPECT_THAT(out({"history", "-q", "app:1"}), MatchesRegex("[0-9a-f]{12}\n(<missing>\n)+"));
 }
 
+TEST_F(ImageCommandsTest, SeveralAreSavedAndRemovedAndEachFailureIsTold) {
+  (void)out({"tag", "app:1", "app:3"});
+  EXPECT_EQ(kiln({"tag", "app:1", "app@sha256:" + std::string(64, '0')}).exit_code, 2);
+  // A name without a tag is all of its tags, and an image is in an archive once.
+  (void)out({"save", "-o", path("all.tar"), "app", "app:1", "base"});
+  const Output listed = command({"tar", "-xOf", path("all.tar"), "manifest.json"});
+  const Json manifest = Json::parse(listed.out).value_or(Json());
+  ASSERT_EQ(manifest.elements().size(), 2U) << listed.out;
+  EXPECT_EQ(manifest.elements()[0]["RepoTags"].dump(), R"(["app:1","app:3"])");
+  EXPECT_THAT(kiln({"push", "ap:1"}).err, HasSubstr("(did you mean app:1?)"));
+
+  const Output removed = kiln({"rmi", "nobody", "app:1", "bse", "app:3"});
+  EXPECT_EQ(removed.exit_code, 1);
+  EXPECT_EQ(removed.out, "Untagged: app:1\nUntagged: app:3\n");
+  EXPECT_THAT(removed.err, AllOf(HasSubstr("no such image: nobody"),
+                                 HasSubstr("no such image: bse (did you mean base:latest?)")));
+  EXPECT_THAT(out({"rmi", "team/app:2"}),
+              MatchesRegex("Untagged: team/app:2\nDeleted: sha256:[0-9a-f]{64}\n"));
+  EXPECT_EQ(out({"images", "--format", "{{.Repository}}"}), "base\n");
+}
+
 }  // namespace
 }  // namespace kiln::e2e

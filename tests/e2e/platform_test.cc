@@ -87,6 +87,17 @@ TEST_F(PlatformTest, AnIndexIsListedSavedAndLoaded) {
       context("c", {{"Dockerfile", kScratch}, {"a-riscv64", "x"}, {"a-arm64", "y"}});
   (void)build(c, {"--platform=linux/riscv64,linux/arm64", "-t", "app", "--iidfile", path("iid")});
   EXPECT_EQ(kiln({"images", "-q", "--no-trunc", "app"}).out, text("iid") + "\n");
+  EXPECT_EQ(
+      kiln({"inspect", "app", "--format",
+            "{{range .Manifests}}{{.Descriptor.platform.architecture}} {{.Available}} {{end}}"})
+          .out,
+      "riscv64 true arm64 true \n");
+  EXPECT_EQ(kiln({"inspect", "app", "--platform=arm64", "--format", "{{.Architecture}}"}).out,
+            "arm64\n");
+  EXPECT_EQ(kiln({"history", "-q", "--platform=arm64", "app"}).exit_code, 0);
+  const std::string tree = kiln({"images", "--tree"}).out;
+  EXPECT_THAT(tree, HasSubstr("\n├─ linux/riscv64"));
+  EXPECT_THAT(tree, HasSubstr("\n└─ linux/arm64"));
   const Output refused = kiln({"save", "app", "-o", path("no.tar")});
   EXPECT_EQ(refused.exit_code, 1);
   EXPECT_THAT(refused.err, HasSubstr("holds one platform, the image has 2"));
