@@ -100,8 +100,13 @@ Status RegistryTransport::publish_one(const Publication& publication, const std:
     if (present && decode_entry(publication.key, *present)) return {};
   }
   KILN_TRY_ASSIGN(const auto to, repository(stop));
-  return to->put_manifest(std::string(oci::media_type::kManifest), entry_manifest(publication),
-                          tagged(publication.key).tag, stop);
+  Status put = to->put_manifest(std::string(oci::media_type::kManifest),
+                                entry_manifest(publication), tagged(publication.key).tag, stop);
+  if (put || publication.replaces) return put;
+  // A server that keeps the first one refuses another: somebody else's came meanwhile.
+  const auto present = entry(publication.key, stop);
+  if (present && *present && decode_entry(publication.key, **present)) return {};
+  return put;
 }
 
 }  // namespace kiln::cache

@@ -22,7 +22,7 @@ struct Publication {
   CacheKey key;
   std::string entry;
   std::vector<oci::Descriptor> blobs;
-  bool replaces = false;  // the last writer wins
+  bool replaces = false;  // the last writer wins: not for results of steps
 };
 
 /// Thread-safe. All calls block; kCancelled on stop. kUnavailable: it cannot be reached, or not

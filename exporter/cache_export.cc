@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "exporter/step.h"
-#include "solver/ops/tree_ref.h"
 
 namespace kiln {
 namespace {
@@ -77,13 +76,15 @@ CacheExport::~CacheExport() {
   if (thread_.joinable()) thread_.join();
 }
 
-bool CacheExport::is_source(const SolvedEdge& edge) const {
-  return std::holds_alternative<llb::SourceOp>(inputs_.graph.vertex(edge.edge.vertex).op);
+bool CacheExport::belongs(const SolvedEdge& edge) const {
+  if (!edge.key) return false;
+  if (std::holds_alternative<llb::SourceOp>(inputs_.graph.vertex(edge.edge.vertex).op))
+    return false;
+  return options_.mode == CacheMode::kMax || image_chain_.contains(edge.edge);
 }
 
 void CacheExport::offer(const SolvedEdge& edge) {
-  if (!edge.key || is_source(edge)) return;
-  if (options_.mode == CacheMode::kMin && !image_chain_.contains(edge.edge)) return;
+  if (!belongs(edge)) return;
   const std::lock_guard hold(mutex_);
   if (!outcome_) return;
   queue_.push_back(edge);
@@ -143,34 +144,15 @@ void CacheExport::work() {
 }
 
 Status CacheExport::work_off(std::vector<SolvedEdge> edges, const Solution* solution) {
-  KILN_TRY(publisher_.publish(edges, {}, CachePublisher::Remote::kSkip));
+  KILN_TRY(publisher_.publish(edges, CachePublisher::Remote::kSkip));
   return solution == nullptr ? Status{} : publish_rest(*solution);
 }
 
 Status CacheExport::publish_rest(const Solution& solution) {
   std::vector<SolvedEdge> edges;
   for (const SolvedEdge& edge : solution.edges)
-    if (edge.key && !is_source(edge)) edges.push_back(edge);
-  CachePublisher::Wanted wanted;
-  if (options_.mode == CacheMode::kMin) {
-    KILN_TRY_ASSIGN(auto kept, kept_snapshots(solution));
-    wanted = [kept = std::move(kept)](const SnapshotId& id) { return kept.contains(id.value); };
-  }
-  return publisher_.publish(edges, wanted, CachePublisher::Remote::kFetch);
-}
-
-/// Those that the targets stand on.
-Result<std::set<std::string>> CacheExport::kept_snapshots(const Solution& solution) const {
-  std::set<std::string> kept;
-  const std::stop_token stop = abandon_.get_token();
-  for (const RefPtr& target : solution.targets) {
-    KILN_TRY_ASSIGN(TreeRef * tree, as_tree(*target));
-    KILN_TRY_ASSIGN(const auto id, tree->snapshot(stop));
-    if (!id) continue;
-    KILN_TRY_ASSIGN(const std::vector<SnapshotId> chain, context_.snapshots.chain(*id));
-    for (const SnapshotId& link : chain) kept.insert(link.value);
-  }
-  return kept;
+    if (belongs(edge)) edges.push_back(edge);
+  return publisher_.publish(edges, CachePublisher::Remote::kFetch);
 }
 
 }  // namespace kiln

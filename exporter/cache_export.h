@@ -60,8 +60,7 @@ class CacheExport {
   void work();
   Status work_off(std::vector<SolvedEdge> edges, const Solution* solution);
   Status publish_rest(const Solution& solution);
-  Result<std::set<std::string>> kept_snapshots(const Solution& solution) const;
-  bool is_source(const SolvedEdge& edge) const;
+  bool belongs(const SolvedEdge& edge) const;
 
   const Inputs inputs_;
   const CacheExportOptions options_;

@@ -31,15 +31,14 @@ class Timed {
 
 }  // namespace
 
-Status CachePublisher::publish(std::span<const SolvedEdge> edges, const Wanted& wanted,
-                               Remote remote) {
+Status CachePublisher::publish(std::span<const SolvedEdge> edges, Remote remote) {
   candidates_.clear();
   aliases_.clear();
   blobs_.clear();
   publications_.clear();
   for (const SolvedEdge& edge : edges) {
     if (config_.stop.stop_requested()) return fail(Code::kCancelled, "the export was stopped");
-    KILN_TRY(collect(edge, wanted, remote));
+    KILN_TRY(collect(edge, remote));
   }
   if (candidates_.empty() && aliases_.empty()) return {};
   KILN_TRY(drop_present());
@@ -50,7 +49,7 @@ Status CachePublisher::publish(std::span<const SolvedEdge> edges, const Wanted& 
 
 // ---- what there is
 
-Status CachePublisher::collect(const SolvedEdge& edge, const Wanted& wanted, Remote remote) {
+Status CachePublisher::collect(const SolvedEdge& edge, Remote remote) {
   if (!edge.key) return {};
   if (edge.alias && !known_.contains(edge.alias->key()))
     aliases_.insert_or_assign(edge.alias->key(), Alias{*edge.alias, *edge.key});
@@ -61,7 +60,7 @@ Status CachePublisher::collect(const SolvedEdge& edge, const Wanted& wanted, Rem
   }
   KILN_TRY_ASSIGN(std::optional<CacheResult> result, result_of(edge));
   const bool publishable =
-      record && result && (!wanted || wanted(SnapshotId{result->local_ref})) &&
+      record && result &&
       (remote == Remote::kFetch || result->empty_tree || !result->local_ref.empty());
   if (publishable) {
     candidates_.insert_or_assign(*edge.key,

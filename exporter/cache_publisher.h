@@ -3,7 +3,6 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <map>
 #include <set>
 #include <span>
@@ -36,11 +35,9 @@ class CachePublisher {
 
   /// A result that is not on this machine: fetched first, or left out?
   enum class Remote : uint8_t { kFetch, kSkip };
-  /// Which snapshots' results are published; empty: all of them.
-  using Wanted = std::function<bool(const SnapshotId&)>;
   /// Uploads and publishes what the transport does not have yet. Blocks; kCancelled on stop.
   /// kUnavailable: the cache; entries published before it stay.
-  Status publish(std::span<const SolvedEdge> edges, const Wanted& wanted, Remote remote);
+  Status publish(std::span<const SolvedEdge> edges, Remote remote);
   /// So far.
   size_t steps() const { return steps_; }
   size_t layers() const { return sent_.size(); }
@@ -60,7 +57,7 @@ class CachePublisher {
     oci::LayerBlob blob;
     std::chrono::sys_seconds made;
   };
-  Status collect(const SolvedEdge& edge, const Wanted& wanted, Remote remote);
+  Status collect(const SolvedEdge& edge, Remote remote);
   Result<std::optional<CacheResult>> result_of(const SolvedEdge& edge) const;
   Status drop_present();
   Status make_publications();

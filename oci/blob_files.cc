@@ -37,7 +37,7 @@ Result<Fd> open_directory(const std::string& path) {
 }  // namespace
 
 IngestFile::IngestFile(IngestFile&& other) noexcept
-    : fd_(std::move(other.fd_)), path_(std::exchange(other.path_, {})) {}
+    : fd_(std::move(other.fd_)), behind_(other.behind_), path_(std::exchange(other.path_, {})) {}
 
 IngestFile::~IngestFile() {
   if (!path_.empty()) (void)::unlink(path_.c_str());  // a file that stays is swept by the next open
@@ -46,6 +46,7 @@ IngestFile::~IngestFile() {
 Status IngestFile::write(std::span<const std::byte> data) {
   const Status done = write_fully(fd_.get(), data, path_);
   if (!done) return tl::unexpected(with_space_hint(done.error()));
+  behind_.wrote(fd_.get(), data.size());
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include "base/digest.h"
 #include "base/fd.h"
 #include "base/result.h"
+#include "base/write_behind.h"
 
 #include <cstdint>
 #include <optional>
@@ -30,6 +31,7 @@ class IngestFile {
   friend class BlobFiles;
   IngestFile(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
   Fd fd_;
+  WriteBehind behind_;
   std::string path_;  // "" once published
 };
 

@@ -5,9 +5,9 @@
 #include "base/clock.h"
 #include "base/strings.h"
 #include "cache/cache_protocol.h"
-#include "cache/claim.h"
 #include "cache/entry.h"
 #include "cache/entry_manifest.h"
+#include "cache/server/entry_guard.h"
 #include "cache/server/eviction.h"
 #include "cache/server/names.h"
 #include "oci/base64.h"
@@ -42,12 +42,6 @@ ApiResult<cache::Publication> publication_of(const Json& json) {
     publication.blobs.push_back(*descriptor);
   }
   return publication;
-}
-
-// Whoever signed them.
-bool same_entry(const std::string& a, const std::string& b) {
-  const auto one = cache::decode_claim(a), other = cache::decode_claim(b);
-  return one && other && one->entry == other->entry;
 }
 
 }  // namespace

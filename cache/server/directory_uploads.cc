@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "base/io.h"
+#include "base/write_behind.h"
 #include "cache/server/directory_storage.h"
 #include "cache/server/file_names.h"
 #include "cache/server/names.h"
@@ -75,7 +76,10 @@ class DirectoryStorage::Claim {
 class DirectoryStorage::Writer : public UploadWriter {
  public:
   Writer(Claim claim, Fd data, uint64_t size)
-      : claim_(std::move(claim)), data_(std::move(data)), size_(size) {}
+      : claim_(std::move(claim)),
+        data_(std::move(data)),
+        behind_(static_cast<off_t>(size)),
+        size_(size) {}
   Status write(std::span<const std::byte> data) override {
     if (Status written = write_fully(data_.get(), data, "upload"); !written) {
       claim_.hashed.reset();  // some of it may be there
@@ -85,6 +89,7 @@ class DirectoryStorage::Writer : public UploadWriter {
       claim_.hashed->hasher.update(data);
       claim_.hashed->bytes += data.size();
     }
+    behind_.wrote(data_.get(), data.size());
     size_ += data.size();
     return {};
   }
@@ -93,6 +98,7 @@ class DirectoryStorage::Writer : public UploadWriter {
  private:
   Claim claim_;
   Fd data_;
+  WriteBehind behind_;
   uint64_t size_;
 };
 

@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/strings.h"
 #include "cache/entry_manifest.h"
+#include "cache/server/entry_guard.h"
 #include "cache/server/eviction.h"
 #include "cache/server/names.h"
 #include "cache/server/registry_api.h"
@@ -78,6 +79,9 @@ class RegistryApi::ManifestReceiver : public BodyReceiver {
   ~ManifestReceiver() override { api_.documents_bytes_ -= text_.size(); }
 
   Response finish() override {
+    if (const ApiStatus stays = check_entry_stays(registry_, repository_, reference_, text_);
+        !stays)
+      return error_response(stays.error());
     const auto stored = registry_.put_manifest(repository_, reference_, text_, type_);
     if (!stored) return error_response(stored.error());
     const std::string digest = stored->digest.to_string();

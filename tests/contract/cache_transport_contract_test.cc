@@ -6,6 +6,7 @@
 #include "cache/directory_transport.h"
 #include "cache/entry.h"
 #include "cache/kiln_transport.h"
+#include "cache/mount_entry.h"
 #include "cache/registry_transport.h"
 #include "cache/server/serve.h"
 #include "oci/local_content_store.h"
@@ -132,21 +133,24 @@ TEST_P(CacheTransportContract, TheFirstWriterWins) {
               ElementsAre(publication("a", {one}).entry, publication("b", {two}).entry));
 }
 
+// Cache mounts do; results of steps must not.
 TEST_P(CacheTransportContract, TheLastWriterWinsWhereItReplaces) {
-  const oci::Descriptor one = store("layer one"), two = store("layer two");
+  const oci::Descriptor one = store("chunk one"), two = store("chunk two");
+  const auto mount = [](const oci::Descriptor& blob) {
+    const MountEntry entry{"/m", {{blob.digest, blob.size, blob}}};
+    return Publication{mount_key("/m"), encode_mount(entry), {blob}, true};
+  };
   const auto writer = under_test_->open();
   upload(*writer, one);
   upload(*writer, two);
-  must(writer->publish(std::vector{publication("a", {one}), publication("b", {one})}, {}));
-  Publication newer = publication("a", {two});
-  newer.replaces = true;
-  must(writer->publish(std::vector{newer, publication("c", {two})}, {}));
+  must(writer->publish(std::vector{mount(one), publication("b", {one})}, {}));
+  must(writer->publish(std::vector{mount(two), publication("c", {two})}, {}));
   must(writer->finish({}));
   const auto reader = under_test_->open();
   const auto key = [](const char* op) { return transported_record(op).key(); };
   EXPECT_THAT(
-      look_up(*reader, {key("a"), key("b"), key("c")}),
-      ElementsAre(newer.entry, publication("b", {one}).entry, publication("c", {two}).entry));
+      look_up(*reader, {mount_key("/m"), key("b"), key("c")}),
+      ElementsAre(mount(two).entry, publication("b", {one}).entry, publication("c", {two}).entry));
 }
 
 TEST_P(CacheTransportContract, SaysWhatItDoesNotHave) {

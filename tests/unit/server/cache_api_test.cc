@@ -75,6 +75,23 @@ TEST_F(CacheApiTest, TheFirstWriterWinsAndTheSecondIsWrittenDown) {
   EXPECT_EQ(found("b"), "");
 }
 
+TEST_F(CacheApiTest, NoOtherRouteReplacesAnEntry) {
+  const std::string tag = "main." + hex("a");
+  const auto put = [&](const std::string& entry) {
+    const std::string text =
+        cache::entry_manifest({step("a").key(), *oci::decode_base64(entry), {}});
+    return registry_
+        .ask({"PUT", "/v2/app/manifests/" + tag, text, {{"Content-Type", kManifestType}}})
+        .status;
+  };
+  EXPECT_EQ(put(entry_made_at("b", 1)), 201);  // of another key: none
+  EXPECT_EQ(put(entry_made_at("a", 1)), 201);
+  EXPECT_EQ(put(entry_made_at("a", 1)), 201);
+  EXPECT_EQ(put(entry_made_at("a", 2)), 409);
+  EXPECT_EQ(put(entry_made_at("b", 1)), 409);
+  EXPECT_EQ(found("a"), entry_made_at("a", 1));
+}
+
 TEST_F(CacheApiTest, RefusesWhatIsNoEntryOfItsKey) {
   struct Row {
     std::string what, body, text, place = "repository=app&tag=main";
