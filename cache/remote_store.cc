@@ -33,6 +33,14 @@ Result<std::optional<CacheKey>> RemoteCacheStore::find_alias(const CacheKey& fas
   return entry->target;
 }
 
+std::optional<ResultEntry> RemoteCacheStore::entry(const CacheKey& key) {
+  Answer answer = look_up(key);
+  if (!answer) return std::nullopt;
+  auto* entry = std::get_if<ResultEntry>(&*answer);
+  if (entry == nullptr) return std::nullopt;
+  return std::move(*entry);
+}
+
 bool RemoteCacheStore::lost() {
   const std::lock_guard hold(mutex_);
   return lost_;

@@ -38,6 +38,8 @@ class RemoteCacheStore : public CacheStore {
   Result<std::optional<CacheKey>> find_alias(const CacheKey& fast) override;
   Status save(const KeyRecord& /*record*/, const CacheResult& /*result*/) override { return {}; }
   Status save_alias(const KeyRecord& /*fast*/, const CacheKey& /*target*/) override { return {}; }
+  /// A result with its record; its layers are not announced. nullopt: there is none.
+  std::optional<ResultEntry> entry(const CacheKey& key);
   /// For this build.
   Status forget(const CacheKey& key) override;
   /// True: it was given up, and would be asked in vain.

@@ -17,6 +17,7 @@
 #include "cmd/run_inputs.h"
 #include "cmd/settle_epoch.h"
 #include "cmd/shared_caches.h"
+#include "exporter/inline_steps.h"
 #include "solver/solver.h"
 
 namespace kiln::cmd {
@@ -100,6 +101,21 @@ class Build {
     auto to = parse_cache_to(options_.cache_to);
     if (!to) return usage_failure(to.error());
     cache_to_ = *std::move(to);
+    const size_t in_image = std::erase_if(cache_to_, [](const CacheTarget& target) {
+      return target.place.kind == CacheKind::kInline;
+    });
+    carries_cache_ = in_image > 0;
+    if (!carries_cache_) return {};
+    if (!outputs_.sends_image)
+      return usage_failure(Error(Code::kInvalidArgument,
+                                 "--cache-to type=inline: the cache travels in the image, and no "
+                                 "output takes the image anywhere")
+                               .hint("add --push, or -o type=oci,dest=FILE"));
+    if (outputs_.rewrites_times)
+      return usage_failure(Error(Code::kInvalidArgument,
+                                 "--cache-to type=inline and rewrite-timestamp=true exclude each "
+                                 "other: the image's layers are not those that the steps made")
+                               .hint("use type=registry"));
     return {};
   }
 
@@ -238,7 +254,12 @@ class Build {
 
   Result<ExportReport> export_image(const Solved& solved) {
     KILN_TRY_ASSIGN(const bool index, builds_index(options_));
-    return export_all({solved.platforms, index ? ImageForm::kIndex : ImageForm::kManifest});
+    ExportInput input{solved.platforms, index ? ImageForm::kIndex : ImageForm::kManifest};
+    if (carries_cache_) {
+      KILN_TRY_ASSIGN(input.inline_steps, inline_steps(plan_.graph, solved.solution,
+                                                       engine_->cache(), caches_->remotes()));
+    }
+    return export_all(input);
   }
 
   ExportContext export_context() {
@@ -277,6 +298,7 @@ class Build {
   std::unique_ptr<ProgressSink> progress_;
   std::vector<CachePlace> cache_from_;
   std::vector<CacheTarget> cache_to_;
+  bool carries_cache_ = false;            // the image, in its config
   std::unique_ptr<SharedCaches> caches_;  // there once there is a plan
   BuildPlan plan_;
   std::vector<BuildWarning> warnings_;

@@ -66,7 +66,7 @@ class CacheText {
     return fail(Code::kInvalidArgument, option_ + ": " + why);
   }
   tl::unexpected<Error> missing_type(const std::string& type, const std::string& known) const {
-    for (const char* later : {"inline", "gha", "s3", "azblob"})
+    for (const char* later : {"gha", "s3", "azblob"})
       if (type == later)
         return tl::unexpected(Error(Code::kUnimplemented, option_ + ": kiln has no type=" + type)
                                   .hint("it has " + known));
@@ -130,6 +130,8 @@ Result<CachePlace> place_of_import(CacheText& text) {
   } else if (type == "registry" || type == "kiln") {
     place.kind = type == "kiln" ? CacheKind::kKiln : CacheKind::kRegistry;
     KILN_TRY(take_reference(text, place));
+  } else if (type == "inline") {
+    return text.wrong("such a cache is in an image: read it with type=registry,ref=IMAGE");
   } else {
     return text.missing_type(type, "local, registry, kiln");
   }
@@ -157,6 +159,16 @@ Result<std::optional<oci::CompressionOptions>> take_compression(CacheText& text)
   return compression;
 }
 
+// The layers are those of the image, and so is what can go wrong.
+Result<CacheTarget> inline_target(CacheText& text, CacheTarget target) {
+  target.place.kind = CacheKind::kInline;
+  const std::string mode = text.take("mode", "min");
+  if (mode != "min")
+    return text.wrong("mode=" + quote(mode) + ": an image has room for its own layers only (min)");
+  KILN_TRY(text.refuse_rest());
+  return target;
+}
+
 Result<CacheTarget> target_of_export(CacheText& text) {
   CacheTarget target;
   const std::string type = text.take("type");
@@ -168,8 +180,10 @@ Result<CacheTarget> target_of_export(CacheText& text) {
   } else if (type == "registry" || type == "kiln") {
     target.place.kind = type == "kiln" ? CacheKind::kKiln : CacheKind::kRegistry;
     KILN_TRY(take_reference(text, target.place));
+  } else if (type == "inline") {
+    return inline_target(text, target);
   } else {
-    return text.missing_type(type, "local, registry, kiln");
+    return text.missing_type(type, "local, registry, kiln, inline");
   }
   const std::string mode = text.take("mode", "min");
   if (mode != "min" && mode != "max")

@@ -13,7 +13,12 @@
 
 namespace kiln::cmd {
 
-enum class CacheKind : uint8_t { kDirectory, kRegistry, kKiln };
+enum class CacheKind : uint8_t {
+  kDirectory,
+  kRegistry,
+  kKiln,
+  kInline,  // --cache-to alone: in the config of the image
+};
 
 /// Which cache mounts travel. A step's mount is named by its id=, or else by its target.
 struct MountNames {
@@ -44,7 +49,7 @@ struct CacheTarget {
 
 /// `--cache-from` values: type=…,KEY=VALUE, or a reference alone. kInvalidArgument with
 /// did-you-mean, also for key files that cannot be read; kUnimplemented: types that kiln does not
-/// have (inline, gha, s3, azblob).
+/// have (gha, s3, azblob).
 Result<std::vector<CachePlace>> parse_cache_from(std::span<const std::string> texts);
 Result<std::vector<CacheTarget>> parse_cache_to(std::span<const std::string> texts);
 

@@ -198,6 +198,8 @@ Status add_archive(Planner& planner, OutputSpec& spec, const BuildOptions& optio
             .hint("use type=oci, or write one archive for each platform"));
   KILN_TRY(planner.claim(archive.destination));
   planner.uses_layers(archive.image.compression);
+  planner.plan.sends_image = true;
+  planner.plan.rewrites_times = planner.plan.rewrites_times || archive.image.rewrite_timestamp;
   planner.plan.exporters.push_back(make_archive_exporter(std::move(archive)));
   return {};
 }
@@ -226,11 +228,8 @@ Result<ImageDestinations> image_destinations(Attributes& attributes, const Outpu
   KILN_TRY_ASSIGN(const bool insecure, attributes.take_bool("registry.insecure", "false"));
   KILN_TRY_ASSIGN(const bool canonical, attributes.take_bool("name-canonical", "false"));
   KILN_TRY_ASSIGN(const bool store, attributes.take_bool("store", "true"));
-  KILN_TRY_ASSIGN(const bool unpack, attributes.take_bool("unpack", "false"));
-  if (unpack)
-    return fail(Code::kUnimplemented, "output type=" + spec.type +
-                                          ": unpack=true is not supported: kiln unpacks an image "
-                                          "when a step reads it");
+  // An image is unpacked when a step reads it, so both answers mean the same.
+  KILN_TRY(attributes.take_bool("unpack", "false"));
   to.dangling_prefix = attributes.take("dangling-name-prefix").value_or("");
   if (!to.dangling_prefix.empty()) {
     const auto prefix = oci::Reference::parse(to.dangling_prefix);
@@ -254,6 +253,8 @@ Status add_image(Planner& planner, OutputSpec& spec, const BuildOptions& options
   KILN_TRY(attributes.refuse_rest());
   KILN_TRY(check_push(to, names));
   planner.uses_layers(image.compression);
+  if (to.push == ImageDestinations::Push::kYes) planner.plan.sends_image = true;
+  planner.plan.rewrites_times = planner.plan.rewrites_times || image.rewrite_timestamp;
   planner.plan.exporters.push_back(make_image_exporter(std::move(image), std::move(to)));
   return {};
 }

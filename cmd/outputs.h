@@ -17,11 +17,13 @@ struct OutputPlan {
   PackTargets pack_targets = PackTargets::kNo;  // every output takes layers
   bool writes_to_stdout = false;
   bool makes_image = false;
+  bool sends_image = false;     // to a registry or into an archive
+  bool rewrites_times = false;  // of an image's layers
 };
 
 /// kInvalidArgument with did-you-mean: unknown type or option, bad value, two outputs to one place,
 /// a tag that is no reference. kUnimplemented: types and options that kiln does not have (estargz,
-/// unpack, …).
+/// …).
 Result<OutputPlan> plan_outputs(const BuildOptions& options);
 
 }  // namespace kiln::cmd

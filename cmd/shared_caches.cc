@@ -2,6 +2,7 @@
 
 #include "cache/claim.h"
 #include "cache/directory_transport.h"
+#include "cache/image_transport.h"
 #include "cache/kiln_transport.h"
 
 namespace kiln::cmd {
@@ -86,12 +87,20 @@ Result<SharedCaches::Transport> SharedCaches::registry(const CachePlace& place,
     KILN_TRY_ASSIGN(transport, cache::KilnTransport::open(access, name, use));
   } else {
     KILN_TRY_ASSIGN(transport, cache::RegistryTransport::open(access, name, use));
+    if (use == cache::RegistryTransport::Use::kRead)
+      transport = std::make_shared<cache::ImageTransport>(access, name, std::move(transport));
   }
   return transport;
 }
 
 std::vector<CacheStore*> SharedCaches::stores() const {
   std::vector<CacheStore*> stores;
+  for (const auto& store : stores_) stores.push_back(store.get());
+  return stores;
+}
+
+std::vector<cache::RemoteCacheStore*> SharedCaches::remotes() const {
+  std::vector<cache::RemoteCacheStore*> stores;
   for (const auto& store : stores_) stores.push_back(store.get());
   return stores;
 }

@@ -33,6 +33,7 @@ class SharedCaches {
 
   /// In lookup order, after the engine's own.
   std::vector<CacheStore*> stores() const;
+  std::vector<cache::RemoteCacheStore*> remotes() const;
   cache::RemoteLayers& layers() { return layers_; }
   BuildMounts& mounts() { return mounts_; }
   /// True: a cache did not have what its entries promised, so that what was found in it is of no

@@ -35,6 +35,8 @@ std::vector<int> base_inputs(const Op& /*op*/, uint32_t /*output*/, size_t /*inp
   return {};
 }
 
+}  // namespace
+
 std::set<llb::Output> image_chain(const llb::Graph& graph) {
   std::set<llb::Output> chain;
   std::vector<llb::Output> open(graph.targets().begin(), graph.targets().end());
@@ -52,8 +54,6 @@ std::set<llb::Output> image_chain(const llb::Graph& graph) {
   }
   return chain;
 }
-
-}  // namespace
 
 CacheExport::CacheExport(const Inputs& inputs, const CacheExportOptions& options)
     : inputs_(inputs),

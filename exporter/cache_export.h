@@ -20,6 +20,9 @@ enum class CacheMode : uint8_t {
   kMax,  // every step
 };
 
+/// The outputs whose layers are in the targets (kMin), as far as the graph says.
+std::set<llb::Output> image_chain(const llb::Graph& graph);
+
 struct CacheExportOptions {
   CacheMode mode = CacheMode::kMin;
   oci::CompressionOptions compression;

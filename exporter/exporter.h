@@ -5,6 +5,7 @@
 
 #include "base/progress.h"
 #include "base/result.h"
+#include "cache/store.h"
 #include "oci/compression.h"
 #include "oci/content_store.h"
 #include "oci/image_store.h"
@@ -37,9 +38,18 @@ enum class ImageForm : uint8_t {
   kIndex,     // of all platforms, in their order
 };
 
+/// A step that an image may carry in its config, for builds elsewhere (cache/inline_cache.h).
+struct InlineStep {
+  KeyRecord record;
+  std::optional<KeyRecord> alias;  // what stood for the record's key
+  CacheResult result;
+};
+
 struct ExportInput {
   std::vector<PlatformResult> platforms;  // at least one; several only with kIndex
   ImageForm form = ImageForm::kManifest;
+  /// nullopt: images carry no cache. Each takes those whose result is made of its own layers.
+  std::optional<std::vector<InlineStep>> inline_steps = std::nullopt;
 };
 
 struct ExportReport {

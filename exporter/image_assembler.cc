@@ -1,9 +1,12 @@
 #include "exporter/image_assembler.h"
 
 #include "base/clock.h"
+#include "cache/inline_cache.h"
 
 namespace kiln {
 namespace {
+
+constexpr std::string_view kBuildKitInlineKey = "moby.buildkit.cache.v0";
 
 using Time = std::chrono::sys_time<std::chrono::nanoseconds>;
 
@@ -101,6 +104,9 @@ Result<AssembledImage> assemble_image(const AssembleRequest& request) {
   if (config["architecture"].as_string().empty())
     config.set("architecture", request.platform.architecture);
   if (config["os"].as_string().empty()) config.set("os", request.platform.os);
+  for (const std::string_view of_base : {cache::kInlineKey, kBuildKitInlineKey})
+    config.erase(of_base);
+  if (!request.inline_cache.is_null()) config.set(cache::kInlineKey, request.inline_cache);
 
   const bool docker = request.docker_media_types;
   std::string text = config.dump();

@@ -27,9 +27,11 @@ struct AssembleRequest {
       now;  // only for an image in which nothing else has a time
   bool docker_media_types = false;
   std::map<std::string, std::string> annotations;
+  Json inline_cache = {};  // for the config; null: none
 };
 
-/// Fills rootfs.diff_ids, pairs history with layers (missing entries are added, surplus ones become
+/// Leaves out what the base's config says of caches: it is about other layers. Fills
+/// rootfs.diff_ids, pairs history with layers (missing entries are added, surplus ones become
 /// empty_layer), back-fills `created` from the layers, and sets the image's `created` to its last
 /// history entry's, so that a cached rebuild gives the same image. kInvalidArgument: the config is
 /// not a JSON object.

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "exporter/image_assembler.h"
+#include "exporter/inline_steps.h"
 #include "exporter/rewrite_times.h"
 #include "exporter/step.h"
 
@@ -69,8 +70,10 @@ class ImageExporter : public Exporter {
   ImageDestinations to_;
 };
 
-Result<StoredImage> store_platform(const PlatformResult& result, const ImageExportOptions& options,
-                                   ExportContext& context, const std::stop_token& stop) {
+Result<StoredImage> store_platform(const PlatformResult& result,
+                                   const std::optional<std::vector<InlineStep>>& steps,
+                                   const ImageExportOptions& options, ExportContext& context,
+                                   const std::stop_token& stop) {
   KILN_TRY_ASSIGN(std::vector<ChainLayer> layers,
                   layer_chain(result.root, options.compression, context, stop));
   const auto epoch =
@@ -82,10 +85,14 @@ Result<StoredImage> store_platform(const PlatformResult& result, const ImageExpo
   if (options.rewrite_timestamp)
     KILN_TRY(
         rewrite_times(layers, {result.base_layers, *epoch, options.compression}, context, stop));
-  KILN_TRY_ASSIGN(
-      const AssembledImage image,
-      assemble_image({result.image_config_json, layers, result.platform, epoch,
-                      Clock::system().now(), options.docker_media_types, options.annotations}));
+  Json inline_json;
+  if (steps && result.root) {
+    KILN_TRY_ASSIGN(inline_json, inline_cache(*steps, *result.root, layers, context));
+  }
+  KILN_TRY_ASSIGN(const AssembledImage image,
+                  assemble_image({result.image_config_json, layers, result.platform, epoch,
+                                  Clock::system().now(), options.docker_media_types,
+                                  options.annotations, std::move(inline_json)}));
   KILN_TRY_ASSIGN(const Digest config,
                   oci::write_blob(context.content, context.lease, image.config_json));
   const std::string text = oci::to_json_text(image.manifest);
@@ -112,7 +119,8 @@ Result<StoredImage> store_image(const ExportInput& input, const ImageExportOptio
   KILN_CHECK(!input.platforms.empty());
   std::vector<StoredImage> manifests;
   for (const PlatformResult& platform : input.platforms) {
-    KILN_TRY_ASSIGN(StoredImage one, store_platform(platform, options, context, stop));
+    KILN_TRY_ASSIGN(StoredImage one,
+                    store_platform(platform, input.inline_steps, options, context, stop));
     manifests.push_back(std::move(one));
   }
   if (input.form == ImageForm::kManifest) return std::move(manifests.front());

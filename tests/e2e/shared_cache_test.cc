@@ -172,6 +172,42 @@ TEST_P(SharedCacheTest, AnotherExportKeepsWhatIsThere) {
   EXPECT_THAT(build_on(path("other"), {from()}).err, Not(ContainsRegex("ran-[0-9]")));
 }
 
+// A cache in the config of the image itself.
+class InlineCacheTest : public SharedCacheTest {
+ protected:
+  std::vector<std::string> push(const std::string& name) const {
+    return {"-o", "type=registry,name=" + registry_.host() + "/team/" + name,
+            "--cache-to=type=inline"};
+  }
+  std::string image() const { return "--cache-from=" + registry_.host() + "/team/app:1"; }
+};
+INSTANTIATE_TEST_SUITE_P(Places, InlineCacheTest, testing::Values(Place::kRegistry));
+
+TEST_P(InlineCacheTest, AnotherMachineRunsNothingAndMakesTheSameImage) {
+  std::vector<std::string> both = push("app:1");
+  both.insert(both.end(), {"-o", "type=oci,dest=" + path("app.tar")});
+  (void)build_on(root(), both);
+  std::vector<std::string> again = push("app:2");
+  again.push_back(image());
+  EXPECT_THAT(build_on(path("other"), again).err, Not(ContainsRegex("ran-[0-9]")));
+  EXPECT_EQ(registry_.manifest("team/app", "2"), registry_.manifest("team/app", "1"));
+
+  // What stands on it says nothing of its cache; what changed runs on what is shared.
+  must_write("Dockerfile", kBuildStage +
+                               "FROM base\nRUN echo ran-$((3)); date +%s.%N > /made\n"
+                               "RUN echo ran-$((4))\n");
+  again = push("app:3");
+  again.push_back(image());
+  ASSERT_EQ(kiln_at(path("third"), {"load", "-q", "-i", path("base.tar")}).exit_code, 0);
+  const Output changed = build_on(path("third"), again);
+  EXPECT_FALSE(ran(changed, 3)) << changed.err;
+  EXPECT_TRUE(ran(changed, 4)) << changed.err;
+  const std::string c =
+      context("on", {{"Dockerfile", "FROM " + registry_.host() + "/team/app:1\nLABEL a=b\n"}});
+  ASSERT_EQ(kiln({"build", "-t", "on", c}).exit_code, 0);
+  EXPECT_EQ(image_config("on").find("kiln.cache.v1"), nullptr);
+}
+
 class CacheTroubleTest : public KilnTest {
  protected:
   std::string context_;
@@ -218,6 +254,9 @@ TEST_F(CacheTroubleTest, OptionsAreCheckedBeforeAnythingIsDone) {
            {"--cache-from=type=local,src=x,trust=/absent", "/absent"},
            {"--cache-to=type=local,dest=x,mounts=a;;b", "expected all or ID;ID"},
            {"--cache-to=type=gha", "kiln has no type=gha"},
+           {"--cache-to=type=inline", "no output takes the image anywhere"},
+           {"--cache-to=type=inline,mode=max", "its own layers only (min)"},
+           {"--cache-from=type=inline", "read it with type=registry,ref=IMAGE"},
            {"--cache-to=type=local,dest=x,wait=false,ignore-error=false", "exclude each other"},
            {"--cache-from=type=foo", "unknown type \"foo\": expected local"},
            {"--cache-to=type=local,dest=x,dest=y", "\"dest\" is given twice"},

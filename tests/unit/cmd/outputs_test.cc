@@ -119,7 +119,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{{"type=image,name=a,push-by-digest=true"}, kWrong, "needs push=true"},
         BadCase{{"type=registry,name=a:1,push-by-digest=true"}, kWrong, "can't push tagged ref"},
         BadCase{{"type=image,name=a,store=false"}, kWrong, "keeps nothing"},
-        BadCase{{"type=image,unpack=true"}, Code::kUnimplemented, "unpack=true"},
+        BadCase{{"type=image,unpack=maybe"}, Code::kInvalidArgument, "unpack"},
         BadCase{{"type=image,dangling-name-prefix=A"}, kWrong, "dangling-name-prefix"},
         BadCase{{"type=oci,dest=f,push=true"}, Code::kUnimplemented, "\"push\" is not supported"},
         BadCase{{"\"unclosed"}, kWrong, ""}));
