@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 
 #include "base/fs.h"
 #include "base/io.h"
@@ -42,13 +43,23 @@ class DockerConfig {
     return DockerConfig(path, *std::move(file));
   }
   const std::string& path() const { return path_; }
-  oci::CredentialFile& file() { return file_; }
-  Status write() const {
+  const oci::CredentialFile& file() const { return file_; }  // as it was read
+  /// Changes what the file has by then: others log in at the same time. A lock file beside it is
+  /// held meanwhile, which docker does not know; against it the window is that of one write.
+  Status update(const std::function<void(oci::CredentialFile&)>& change,
+                const std::stop_token& stop) const {
     const std::string place = real_place(path_);
     if (const size_t slash = place.rfind('/'); slash != std::string::npos && slash > 0)
       KILN_TRY(make_dirs(place.substr(0, slash), 0700));
+    KILN_TRY_ASSIGN(const FileLock alone,
+                    FileLock::acquire(place + ".kiln-lock", FileLock::Mode::kExclusive,
+                                      [&] { return stop.stop_requested(); }));
+    KILN_TRY_ASSIGN(const std::string text, read_docker_config(path_));
+    auto fresh = oci::CredentialFile::parse(text);
+    if (!fresh) return tl::unexpected(fresh.error().wrap("read " + quote(path_)));
+    change(*fresh);
     KILN_TRY_ASSIGN(AtomicFile file, AtomicFile::create(place, 0600));
-    KILN_TRY(file.write(file_.text()));
+    KILN_TRY(file.write(fresh->text()));
     return file.commit();
   }
 
@@ -119,16 +130,16 @@ struct Login {
   Status keep(const oci::Credentials& credentials) {
     const std::string name = config.file().helper(domain);
     if (name.empty()) {
-      config.file().set(domain, credentials);
       tell("WARNING! Your credentials are stored unencrypted in '" + config.path() +
            "'.\nA credential helper (\"credsStore\" there) would keep them elsewhere.\n");
-      return config.write();
+      return config.update([&](oci::CredentialFile& file) { file.set(domain, credentials); },
+                           invocation.stop);
     }
     KILN_TRY_ASSIGN(const oci::CredentialHelper helper,
                     oci::CredentialHelper::named(helper_place(invocation.environment), name));
     KILN_TRY(helper.store(oci::credential_key(domain), credentials, invocation.stop));
-    config.file().set_kept_by_helper(domain);
-    return config.write();
+    return config.update([&](oci::CredentialFile& file) { file.set_kept_by_helper(domain); },
+                         invocation.stop);
   }
 };
 
@@ -137,7 +148,7 @@ std::string domain_or_hub(const std::string& server) {
 }
 
 Status log_out(const std::string& domain, const Invocation& invocation) {
-  KILN_TRY_ASSIGN(DockerConfig config, DockerConfig::read(invocation.environment));
+  KILN_TRY_ASSIGN(const DockerConfig config, DockerConfig::read(invocation.environment));
   const std::string shown = oci::credential_key(domain);
   const std::string name = config.file().helper(domain);
   if (!config.file().has(domain) && name.empty()) {
@@ -151,8 +162,7 @@ Status log_out(const std::string& domain, const Invocation& invocation) {
     KILN_TRY(helper.erase(shown, invocation.stop));
   }
   if (!config.file().has(domain)) return {};
-  config.file().erase(domain);
-  return config.write();
+  return config.update([&](oci::CredentialFile& file) { file.erase(domain); }, invocation.stop);
 }
 
 }  // namespace

@@ -4,16 +4,17 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/strings.h"
 #include "oci/registry_auth.h"
+#include "oci/retry_after.h"
 
 namespace kiln::oci {
 namespace {
 
 constexpr uint64_t kErrorLimit = 64U << 10U;
 constexpr int kMaxRedirects = 10;
-constexpr std::chrono::seconds kLongestPause{60};
 
 bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
@@ -264,9 +265,9 @@ Status RegistrySession::check(const HttpResponse& response, const ResponseBody& 
   if (response.status == 404) return fail(Code::kNotFound, text);
   if (response.status == 413) return fail(Code::kResourceExhausted, text);
   if (response.status != 429 && response.status < 500) return fail(Code::kInternal, text);
-  if (const auto seconds = parse_int(response.header("retry-after").value_or(""));
-      seconds && *seconds > 0) {
-    attempt.pause = std::min(std::chrono::seconds(*seconds), kLongestPause);
+  if (const auto wait =
+          retry_after(response.header("retry-after").value_or(""), Clock::system().now())) {
+    attempt.pause = *wait;
   }
   return fail(Code::kUnavailable, text);
 }

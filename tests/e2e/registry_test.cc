@@ -11,6 +11,7 @@
 namespace kiln::e2e {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -223,6 +224,20 @@ TEST_F(RegistryTest, ALoginAndAPrivateCertificateOpenTheRegistry) {
   ASSERT_EQ(::stat(config.c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 0777U, 0600U);
   EXPECT_THAT(read_file(config, 1 << 16).value(), HasSubstr("\"psFormat\": \"x\""));
+  {
+    // What another login writes meanwhile stays.
+    std::optional<FileLock> other =
+        FileLock::try_acquire(config + ".kiln-lock", FileLock::Mode::kExclusive).value();
+    ASSERT_TRUE(other);
+    auto waiting = RunningProcess::start({KILN_BINARY, "login", "-u", "u", "-p", "geheim", host_},
+                                         environment_);
+    ASSERT_TRUE(waiting && waiting->saw("stored unencrypted"));
+    ASSERT_TRUE(write_file(config, R"({"auths":{"other.example":{"auth":"dTpw"}}})"));
+    other.reset();
+    EXPECT_EQ(waiting->wait().exit_code, 0);
+    EXPECT_THAT(read_file(config, 1 << 16).value(),
+                AllOf(HasSubstr("other.example"), HasSubstr(host_)));
+  }
   expect_ok(kiln({"push", name}));
   expect_ok(kiln_at(path("elsewhere"), {"pull", name}));
   skopeo({"inspect", "--tls-verify=false", "--creds", "u:geheim", "docker://" + name});
