@@ -137,9 +137,9 @@ void add_build(Parser& p, const Environment& environment) {
       "for a tar on standard output");
   add_many(command, "--cache-from", b.cache_from,
            "Cache to read: type=local,src=DIR; type=registry|kiln,ref=NAME[:TAG]");
-  add_many(
-      command, "--cache-to", b.cache_to,
-      "Cache to fill: type=local,dest=DIR or type=registry|kiln,ref=NAME[:TAG]; ,mode=min|max");
+  add_many(command, "--cache-to", b.cache_to,
+           "Cache to fill: type=local,dest=DIR; type=registry|kiln,ref=NAME[:TAG]; ,mode=min|max; "
+           "type=inline: in the image");
   add_many(command, "--secret", b.secrets,
            "Secret for RUN --mount=type=secret: id=ID[,src=PATH|env=NAME]");
   add_many(command, "--ssh", b.ssh, "SSH agent for RUN --mount=type=ssh: default or ID[=SOCKET]");
