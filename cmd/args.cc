@@ -181,10 +181,10 @@ void add_serve(Parser& p) {
                  "Speak plain http on addresses other than loopback too");
   serve.callback([&p] { p.chosen = p.serve; });
 
-  CLI::App& fsck = *p.app.add_subcommand("fsck", "Check what a registry keeps");
-  fsck.add_option("--storage", p.fsck.storage, "Directory that kiln serve was given")
-      ->type_name("DIR")
-      ->required();
+  CLI::App& fsck = *p.app.add_subcommand("fsck", "Check what a root or a registry keeps");
+  fsck.add_option("--storage", p.fsck.storage,
+                  "Directory that kiln serve was given, in place of the root")
+      ->type_name("DIR");
   fsck.add_flag("--repair", p.fsck.repair,
                 "Quarantine damaged blobs and remove names that lead nowhere");
   fsck.callback([&p] { p.chosen = p.fsck; });

@@ -109,6 +109,26 @@ TEST_F(DamageTest, AnEmptiedSnapshotIsMadeAnew) {
   }
 }
 
+TEST_F(DamageTest, FsckTellsWhatIsDamagedAndForgetsIt) {
+  const std::string root = built_root("checked");
+  const Output whole = kiln_at(root, {"fsck"});
+  EXPECT_EQ(whole.exit_code, 0) << whole.out;
+  EXPECT_THAT(whole.out, HasSubstr("0 problems"));
+  // The last one is a step's, which no blob can give back.
+  ASSERT_TRUE(remove_tree(root + "/snapshots/" + snapshots(root).back()));
+  const Output lost = kiln_at(root, {"fsck"});
+  EXPECT_EQ(lost.exit_code, 1);
+  EXPECT_THAT(lost.out, HasSubstr("is lost"));
+  (void)kiln_at(root, {"fsck", "--repair"});
+  EXPECT_THAT(kiln_at(root, {"fsck"}).out, Not(HasSubstr("the result of step")));
+  expect_healed(root, "after fsck");
+
+  const std::string blobs = root + "/content/blobs/sha256/", blob = names(blobs).front();
+  overwrite(blobs + blob, 0, "damage");
+  EXPECT_THAT(kiln_at(root, {"fsck"}).out, HasSubstr("blob sha256:" + blob + " is damaged"));
+  EXPECT_THAT(kiln_at(root, {"fsck"}).out, Not(HasSubstr("is damaged")));
+}
+
 TEST_F(DamageTest, WithoutAnySnapshotTheBaseIsUnpackedAgain) {
   const std::string root = built_root("none");
   ASSERT_TRUE(remove_tree(root + "/snapshots"));
