@@ -24,6 +24,7 @@ const std::vector<Library> kLibraries = {
     {"curl/", {"base/curl_api.h"}},
     {"openssl/", {"base", "cache/server"}},
     {"xxhash.h", {"base/fingerprint.cc"}},
+    {"yaml.h", {"base/yaml.cc"}},
     {"sqlite3.h", {"base/database_connection.h"}},
     {"archive.h", {"oci"}},
     {"archive_entry.h", {"oci"}},
