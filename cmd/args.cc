@@ -143,7 +143,11 @@ void add_build(Parser& p, const Environment& environment) {
   add_many(command, "--secret", b.secrets,
            "Secret for RUN --mount=type=secret: id=ID[,src=PATH|env=NAME]");
   add_many(command, "--ssh", b.ssh, "SSH agent for RUN --mount=type=ssh: default or ID[=SOCKET]");
-  add_many(command, "--allow", b.allow, "Entitlement: network.host, security.insecure");
+  add_many(command, "--allow", b.allow,
+           "Entitlement: network.host, security.insecure, device[=NAME[,alias=ASKED]]");
+  add_many(command, "--cdi-spec-dir", b.cdi_spec_dirs,
+           "Directory of CDI specs for RUN --device (default: /etc/cdi and /var/run/cdi)")
+      ->type_name("DIR");
   add_many(command, "--annotation", b.annotations, "Annotation of the manifest NAME=VALUE");
   command.add_option(
       "--llb", b.llb,

@@ -33,7 +33,7 @@ class Build {
         registries_(std::make_shared<Registries>(invocation.environment)) {}
 
   CommandResult run() {
-    KILN_CMD_TRY(check_entitlements());
+    KILN_CMD_TRY_ASSIGN(entitlements_, read_entitlements(options_.allow));
     Result<OutputPlan> outputs = plan_outputs(options_);
     if (!outputs) return usage_failure(outputs.error());
     outputs_ = *std::move(outputs);
@@ -79,19 +79,6 @@ class Build {
       progress_->on_event(warning);
     }
     progress_->on_event(VertexDone{vertex, VertexOutcome::kDone, std::nullopt});
-  }
-
-  Status check_entitlements() const {
-    static const std::vector<std::string> kKnown = {"network.host", "security.insecure"};
-    for (const std::string& allowed : options_.allow)
-      if (std::find(kKnown.begin(), kKnown.end(), allowed) == kKnown.end())
-        return fail(Code::kInvalidArgument, "--allow " + quote(allowed) + ": unknown entitlement" +
-                                                did_you_mean(allowed, kKnown));
-    return {};
-  }
-  bool allows(const std::string& entitlement) const {
-    return std::find(options_.allow.begin(), options_.allow.end(), entitlement) !=
-           options_.allow.end();
   }
 
   CommandResult read_cache_options() {
@@ -160,9 +147,11 @@ class Build {
     ops.add_hosts = request_.extra_hosts;
     ops.resources = request_.resources;
     ops.ulimits = request_.ulimits;
-    if (allows("network.host") || request_.network == llb::NetMode::kHost)
-      ops.host_network = HostNetwork::kAllowed;
-    if (allows("security.insecure")) ops.insecure_steps = InsecureSteps::kAllowed;
+    ops.host_network = request_.network == llb::NetMode::kHost ? HostNetwork::kAllowed
+                                                               : entitlements_.host_network;
+    ops.insecure_steps = entitlements_.insecure_steps;
+    ops.device_grants = entitlements_.devices;
+    ops.cdi_directories = cdi_directories(options_);
     ops.pack_targets = outputs_.pack_targets;
     ops.layer_compression = outputs_.compression;
     if (caches_) {
@@ -292,6 +281,7 @@ class Build {
   OutputPlan outputs_;
   std::unique_ptr<Engine> engine_;
   BuildInputs inputs_;
+  Entitlements entitlements_;
   frontend::FrontendRequest request_;
   RunInputs run_inputs_;
   std::unique_ptr<Renderer> renderer_;

@@ -33,7 +33,8 @@ struct BuildOptions {
   std::string file;     // -f; "" : Dockerfile in the context
   std::string llb;      // --llb: a pb.Definition instead of a Dockerfile; "-": stdin
   std::vector<std::string> tags, outputs, platforms, build_args, labels, build_contexts, secrets,
-      ssh, add_hosts, ulimits, allow, no_cache_filter, annotations, cache_from, cache_to;
+      ssh, add_hosts, ulimits, allow, no_cache_filter, annotations, cache_from, cache_to,
+      cdi_spec_dirs;
   std::string call;  // --call METHOD[,format=…]: ask about the Dockerfile instead of building it
   bool check = false;  // --check: --call=check
   std::string target, network = "default", progress, iidfile, metadata_file, cgroup_parent;

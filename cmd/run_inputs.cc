@@ -66,6 +66,33 @@ Result<SecretProvider> provider(const SecretSpec& spec, const Environment& envir
 
 }  // namespace
 
+Result<Entitlements> read_entitlements(const std::vector<std::string>& allowed) {
+  static const std::vector<std::string> kKnown = {"network.host", "security.insecure", "device"};
+  Entitlements entitlements;
+  for (const std::string& text : allowed) {
+    const size_t equals = text.find('=');
+    const std::string name = text.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : text.substr(equals + 1);
+    if (text == "network.host") {
+      entitlements.host_network = HostNetwork::kAllowed;
+    } else if (text == "security.insecure") {
+      entitlements.insecure_steps = InsecureSteps::kAllowed;
+    } else if (name == "device") {
+      if (const Status added = entitlements.devices.add(value); !added)
+        return tl::unexpected(added.error().wrap("--allow " + quote(text)));
+    } else {
+      return fail(Code::kInvalidArgument,
+                  "--allow " + quote(text) + ": unknown entitlement" + did_you_mean(name, kKnown));
+    }
+  }
+  return entitlements;
+}
+
+std::vector<std::string> cdi_directories(const BuildOptions& options) {
+  if (!options.cdi_spec_dirs.empty()) return options.cdi_spec_dirs;
+  return {"/etc/cdi", "/var/run/cdi"};
+}
+
 Result<RunInputs> read_run_inputs(const BuildOptions& options, const Environment& environment) {
   RunInputs inputs;
   for (const std::string& text : options.secrets) {

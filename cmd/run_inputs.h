@@ -21,6 +21,18 @@ struct RunInputs {
 /// kInvalidArgument. Nothing is read yet.
 Result<RunInputs> read_run_inputs(const BuildOptions& options, const Environment& environment);
 
+/// --allow.
+struct Entitlements {
+  HostNetwork host_network = HostNetwork::kDenied;
+  InsecureSteps insecure_steps = InsecureSteps::kDenied;
+  DeviceGrants devices;
+};
+/// kInvalidArgument, with what was perhaps meant.
+Result<Entitlements> read_entitlements(const std::vector<std::string>& allowed);
+
+/// --cdi-spec-dir, else where CDI looks.
+std::vector<std::string> cdi_directories(const BuildOptions& options);
+
 /// The engine's stores, and the registries.
 ImageSources image_sources(Engine& engine, const std::map<std::string, std::string>& layouts,
                            std::shared_ptr<Registries> registries);

@@ -279,10 +279,6 @@ bool is_single_heredoc(const dockerfile::CommandLine& command,
 
 Status convert_run(Conversion& c, Stage& stage, const Command& command,
                    const dockerfile::Run& run) {
-  if (!run.devices.empty()) {
-    return tl::unexpected(Error(Code::kUnimplemented, "RUN --device is not supported")
-                              .hint("kiln has no CDI devices; drop the flag"));
-  }
   RunDraft draft;
   const dockerfile::RunScript script = dockerfile::run_script(run.command);
   const std::vector<std::string> args = command_line(c, stage, script, draft);
@@ -295,6 +291,8 @@ Status convert_run(Conversion& c, Stage& stage, const Command& command,
   draft.op.meta = exec_meta(c, stage, args, draft);
   draft.op.network = run.network == llb::NetMode::kSandbox ? c.request.network : run.network;
   draft.op.security = run.security;
+  for (const dockerfile::Device& device : run.devices)
+    draft.op.cdi_devices.push_back({device.name, !device.required});
   ++stage.step;
   std::string text = step_text(c, stage, command);
   if (is_single_heredoc(run.command, script)) text += summary(script);

@@ -30,6 +30,12 @@ Result<llb::SecurityMode> security_mode(const std::string& value) {
   return invalid("security " + quote(value) + " is not valid" + did_you_mean(value, known));
 }
 
+std::string unexpected_field(const std::string& field, const std::string& key, bool has_value) {
+  if (!has_value) return "invalid field '" + field + "' must be a key=value pair";
+  static const std::vector<std::string> kKeys = {"name", "required"};
+  return "unexpected key '" + key + "' in '" + field + "'" + did_you_mean(key, kKeys);
+}
+
 // "vendor/class=name,required": a CDI name, or "name=...", and options.
 Result<Device> parse_device(const std::string& csv) {
   const auto fields = parse_csv(csv);
@@ -38,16 +44,19 @@ Result<Device> parse_device(const std::string& csv) {
   for (const std::string& field : *fields) {
     const size_t equals = field.find('=');
     const std::string key = to_lower(std::string_view(field).substr(0, equals));
-    const std::string value = equals == std::string::npos ? "" : field.substr(equals + 1);
+    const bool has_value = equals != std::string::npos;
+    const std::string value = has_value ? field.substr(equals + 1) : "";
     if (key == "required") {
-      const Result<bool> required = equals == std::string::npos ? true : parse_bool(value);
+      const Result<bool> required = has_value ? parse_bool(value) : true;
       if (!required) return invalid("invalid value for required: " + value);
       device.required = *required;
-    } else if (!device.name.empty()) {
-      return invalid(std::string("unexpected key '").append(key).append("' in '").append(field) +
-                     "'");
+    } else if (key == "name" && has_value) {
+      if (!device.name.empty()) return invalid("device name already set to " + device.name);
+      device.name = value;
+    } else if (device.name.empty()) {
+      device.name = field;
     } else {
-      device.name = key == "name" ? value : field;
+      return invalid(unexpected_field(field, key, has_value));
     }
   }
   if (device.name.empty())

@@ -107,7 +107,7 @@ Result<Op> decode(const pb::ExecOp& in) {
   }
   for (const pb::CDIDevice& device : in.cdidevices()) {
     KILN_TRY(known(device, "CDIDevice"));
-    op.cdi_devices.push_back(device.name());
+    op.cdi_devices.push_back({device.name(), device.optional()});
   }
   return Op(std::move(op));
 }

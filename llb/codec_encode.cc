@@ -107,7 +107,11 @@ void encode(const ExecOp& op, pb::Op& out) {
     secret.set_name(entry.name);
     secret.set_optional(entry.optional);
   }
-  for (const std::string& name : op.cdi_devices) exec.add_cdidevices()->set_name(name);
+  for (const CdiDevice& entry : op.cdi_devices) {
+    pb::CDIDevice& device = *exec.add_cdidevices();
+    device.set_name(entry.name);
+    device.set_optional(entry.optional);
+  }
 }
 
 void encode(const UserRef& who, pb::UserOpt& out) {

@@ -138,8 +138,8 @@ Json json(const ExecOp& op) {
                  .flag("optional", secret.optional)
                  .done();
            }));
-  out.list("cdiDevices", json_list(op.cdi_devices, [](const std::string& device) {
-             return Members().put("name", device).done();
+  out.list("cdiDevices", json_list(op.cdi_devices, [](const CdiDevice& device) {
+             return Members().text("name", device.name).flag("optional", device.optional).done();
            }));
   return out.done();
 }

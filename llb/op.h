@@ -103,6 +103,12 @@ struct SecretEnv {
   bool operator==(const SecretEnv&) const = default;
 };
 
+struct CdiDevice {
+  std::string name;  // "vendor/class", "vendor/class=name", "vendor/class=*"
+  bool optional = false;
+  bool operator==(const CdiDevice&) const = default;
+};
+
 struct ExecMount {
   int input = kNoIndex;  // index into the vertex's inputs
   std::string selector;  // sub-path of the input
@@ -124,7 +130,7 @@ struct ExecOp {
   NetMode network = NetMode::kSandbox;
   SecurityMode security = SecurityMode::kSandbox;
   std::vector<SecretEnv> secret_env;
-  std::vector<std::string> cdi_devices;  // names; kiln refuses them unless empty
+  std::vector<CdiDevice> cdi_devices;
   bool operator==(const ExecOp&) const = default;
 };
 

@@ -57,8 +57,30 @@ void append_return(std::vector<bpf_insn>& program, int verdict) {
   program.push_back(instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
 }
 
+bpf_insn skip_if_any_bit(int reg, int bits, int skipped) {
+  return instruction(BPF_JMP | BPF_JSET | BPF_K, reg, 0, skipped, bits);
+}
+
+int access_bits(const std::string& access) {
+  int bits = BPF_DEVCG_ACC_MKNOD;  // nodes may be made in any case
+  if (access.find('r') != std::string::npos) bits |= BPF_DEVCG_ACC_READ;
+  if (access.find('w') != std::string::npos) bits |= BPF_DEVCG_ACC_WRITE;
+  return bits;
+}
+
+// Allows it if type and numbers are equal and no other access is asked for.
+void append_rule(std::vector<bpf_insn>& program, const DeviceRule& rule) {
+  constexpr int kAllAccess = BPF_DEVCG_ACC_MKNOD | BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE;
+  program.push_back(
+      skip_unless_equal(2, rule.type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR, 5));
+  program.push_back(skip_unless_equal(4, static_cast<int>(rule.major), 4));
+  program.push_back(skip_unless_equal(5, static_cast<int>(rule.minor), 3));
+  program.push_back(skip_if_any_bit(3, kAllAccess & ~access_bits(rule.access), 2));
+  append_return(program, 1);
+}
+
 // r1: struct bpf_cgroup_dev_ctx. r2: type, r3: access, r4: major, r5: minor. Verdict 1 allows.
-std::vector<bpf_insn> device_program() {
+std::vector<bpf_insn> device_program(std::span<const DeviceRule> allowed) {
   constexpr int kAllow = 1, kRefuse = 0, kReturnLength = 2;
   std::vector<bpf_insn> program = {
       load_word(2, 1, offsetof(bpf_cgroup_dev_ctx, access_type)),
@@ -70,6 +92,7 @@ std::vector<bpf_insn> device_program() {
       skip_unless_equal(3, BPF_DEVCG_ACC_MKNOD, kReturnLength),
   };
   append_return(program, kAllow);
+  for (const DeviceRule& rule : allowed) append_rule(program, rule);
   program.push_back(skip_if_equal(2, BPF_DEVCG_DEV_CHAR, kReturnLength));
   append_return(program, kRefuse);
   for (const Device& device : kAllowed) {
@@ -101,20 +124,23 @@ Result<Fd> load(const std::vector<bpf_insn>& program) {
 
 }  // namespace
 
-Status confine_devices_v1(const std::string& group) {
+Status confine_devices_v1(const std::string& group, std::span<const DeviceRule> allowed) {
   KILN_TRY(write_rules(group + "/devices.deny", {"a"}));
-  std::vector<std::string> allowed = {"c *:* m", "b *:* m"};
+  std::vector<std::string> rules = {"c *:* m", "b *:* m"};
   for (const Device& device : kAllowed) {
     const std::string minor = device.minor < 0 ? "*" : std::to_string(device.minor);
-    allowed.push_back("c " + std::to_string(device.major) + ":" + minor + " rwm");
+    rules.push_back("c " + std::to_string(device.major) + ":" + minor + " rwm");
   }
-  return write_rules(group + "/devices.allow", allowed);
+  for (const DeviceRule& rule : allowed)
+    rules.push_back(std::string(1, rule.type) + " " + std::to_string(rule.major) + ":" +
+                    std::to_string(rule.minor) + " " + rule.access);
+  return write_rules(group + "/devices.allow", rules);
 }
 
-Status confine_devices_v2(const std::string& group) {
+Status confine_devices_v2(const std::string& group, std::span<const DeviceRule> allowed) {
   const Fd directory(::open(group.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory.valid()) return fail_errno("open", group);
-  KILN_TRY_ASSIGN(const Fd program, load(device_program()));
+  KILN_TRY_ASSIGN(const Fd program, load(device_program(allowed)));
   bpf_attr attributes{};
   attributes.target_fd = static_cast<uint32_t>(directory.get());
   attributes.attach_bpf_fd = static_cast<uint32_t>(program.get());

@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "llb/op.h"
 #include "snapshotter/types.h"
+#include "solver/executor/device_edits.h"
 
 #include <memory>
 #include <optional>
@@ -34,6 +35,7 @@ struct ExecRequest {
   llb::SecurityMode security = llb::SecurityMode::kSandbox;
   llb::Resources resources;
   std::vector<llb::HostIp> add_hosts;
+  DeviceEdits devices;                 // of RUN --device
   std::vector<std::string> extra_env;  // secrets: never logged, never part of errors
   Sink* out = nullptr;                 // borrowed until run() returns; written by one thread each
   Sink* err = nullptr;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 
@@ -117,7 +118,7 @@ class OciExecutor : public Executor {
     if (stop.stop_requested()) return fail(Code::kCancelled, "the step was cancelled");
     SpecInput spec = fixed_parts(request);
     KILN_TRY_ASSIGN(StepRoot root, StepRoot::prepare(request, spec));
-    spec.env = step_environment(request.meta, request.extra_env, spec.user.home);
+    apply_devices(request, spec);
     KILN_TRY(check_architecture(request, spec));
     auto exit = run_prepared(request, spec, stop);
     const Status cleaned = root.clean_up();
@@ -142,6 +143,18 @@ class OciExecutor : public Executor {
     return Shared{std::move(runtime), std::move(filter), std::move(resolv_conf)};
   }
 
+  /// The rest of what devices add is in fixed_parts(), or a mount.
+  static void apply_devices(const ExecRequest& request, SpecInput& spec) {
+    std::vector<std::string> env = request.devices.env;
+    env.insert(env.end(), request.extra_env.begin(), request.extra_env.end());
+    spec.env = step_environment(request.meta, env, spec.user.home);
+    std::vector<uint32_t>& gids = spec.user.additional_gids;
+    gids.insert(gids.end(), request.devices.additional_gids.begin(),
+                request.devices.additional_gids.end());
+    std::sort(gids.begin(), gids.end());
+    gids.erase(std::unique(gids.begin(), gids.end()), gids.end());
+  }
+
   static Status check_architecture(const ExecRequest& request, const SpecInput& spec) {
     constexpr std::string_view kPath = "PATH=";
     ProgramLookup lookup{request.meta.args.front(), spec.cwd, "", {}};
@@ -164,6 +177,8 @@ class OciExecutor : public Executor {
     spec.available_capabilities = capabilities_;
     spec.architecture = Platform::host().architecture;
     spec.seccomp_filter = shared_->seccomp_filter;
+    spec.device_nodes = request.devices.nodes;
+    spec.hooks = request.devices.hooks;
     spec.cgroup_view = shows_cgroups(request) ? CgroupView::kMounted : CgroupView::kNone;
     return spec;
   }
@@ -206,7 +221,10 @@ class OciExecutor : public Executor {
       spec.runtime_cgroup = RuntimeCgroup{"/" + name, kPidsLimit};
       return StepCgroup::left_to_runtime(cgroups_, name);
     }
-    StepCgroup::Limits limits{request.resources, kPidsLimit, DeviceAccess::kConfined};
+    StepCgroup::Limits limits{request.resources, kPidsLimit, DeviceAccess::kConfined, {}};
+    for (const SandboxDevice& device : request.devices.nodes)
+      if (device.type != 'p' && !device.access.empty())
+        limits.allowed_devices.push_back({device.type, device.major, device.minor, device.access});
     if (request.security == llb::SecurityMode::kInsecure)
       limits.devices = DeviceAccess::kUnconfined;
     KILN_TRY_ASSIGN(StepCgroup cgroup, StepCgroup::create(cgroups_, name, limits));

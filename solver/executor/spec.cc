@@ -13,6 +13,7 @@ namespace kiln {
 namespace {
 
 constexpr uint64_t kDefaultShmBytes = 64U << 20U;
+constexpr uint32_t kDefaultDeviceMode = 0666;
 
 struct Capability {
   int number;
@@ -210,11 +211,52 @@ void add_limits(const llb::Resources& limits, Json& resources) {
   if (!cpu.members().empty()) resources.set("cpu", std::move(cpu));
 }
 
+Json device_rules(const SpecInput& input) {
+  // Runtimes add what every container needs (/dev/null, …) to a refusal of all devices.
+  Json rules = Json::array({Json::object({{"allow", is_insecure(input)}, {"access", "rwm"}})});
+  for (const SandboxDevice& device : input.device_nodes)
+    if (device.type != 'p' && !device.access.empty())
+      rules.push_back(Json::object({{"allow", true},
+                                    {"type", std::string(1, device.type)},
+                                    {"major", uint64_t{device.major}},
+                                    {"minor", uint64_t{device.minor}},
+                                    {"access", device.access}}));
+  return rules;
+}
+
+// runtime-spec config-linux.md, "Devices".
+void add_devices(const SpecInput& input, Json& out) {
+  if (input.device_nodes.empty()) return;
+  Json nodes = Json::array();
+  for (const SandboxDevice& device : input.device_nodes) {
+    Json node = Json::object({{"path", device.path}, {"type", std::string(1, device.type)}});
+    if (device.type != 'p') {
+      node.set("major", uint64_t{device.major});
+      node.set("minor", uint64_t{device.minor});
+    }
+    node.set("fileMode", uint64_t{device.file_mode.value_or(kDefaultDeviceMode)});
+    node.set("uid", uint64_t{device.uid.value_or(input.user.uid)});
+    node.set("gid", uint64_t{device.gid.value_or(input.user.gid)});
+    nodes.push_back(std::move(node));
+  }
+  out.set("devices", std::move(nodes));
+}
+
+Json hooks(const SpecInput& input) {
+  Json out = Json::object();
+  for (const CdiHook& hook : input.hooks) {
+    Json entry = Json::object({{"path", hook.path}});
+    if (!hook.args.empty()) entry.set("args", Json::array_of(hook.args));
+    if (!hook.env.empty()) entry.set("env", Json::array_of(hook.env));
+    if (hook.timeout_seconds) entry.set("timeout", uint64_t{*hook.timeout_seconds});
+    out.member(hook.name).push_back(std::move(entry));
+  }
+  return out;
+}
+
 void add_cgroup(const SpecInput& input, Json& out) {
   if (!input.runtime_cgroup) return;
-  // Runtimes add what every container needs (/dev/null, …) to a refusal of all devices.
-  Json device = Json::object({{"allow", is_insecure(input)}, {"access", "rwm"}});
-  Json resources = Json::object({{"devices", Json::array({std::move(device)})}});
+  Json resources = Json::object({{"devices", device_rules(input)}});
   if (input.runtime_cgroup->pids_limit != 0)
     resources.set("pids", Json::object({{"limit", input.runtime_cgroup->pids_limit}}));
   add_limits(input.resources, resources);
@@ -224,6 +266,7 @@ void add_cgroup(const SpecInput& input, Json& out) {
 
 Json linux_part(const SpecInput& input) {
   Json out = Json::object({{"namespaces", namespaces(input)}});
+  add_devices(input, out);
   add_cgroup(input, out);
   if (is_insecure(input)) return out;
   // Reading and compiling the profile costs crun 28 of 54 ms of processor time a step.
@@ -255,6 +298,7 @@ Json runtime_spec(const SpecInput& input) {
        {"linux", linux_part(input)}});
   if (!is_insecure(input) && !input.seccomp_filter.empty())
     out.set("annotations", Json::object({{kCompiledFilterAnnotation, input.seccomp_filter}}));
+  if (!input.hooks.empty()) out.set("hooks", hooks(input));
   return out;
 }
 

@@ -47,6 +47,8 @@ struct SpecInput {
   DeviceAccess devices = DeviceAccess::kConfined;
   CgroupView cgroup_view = CgroupView::kMounted;
   std::optional<RuntimeCgroup> runtime_cgroup;
+  std::vector<SandboxDevice> device_nodes;  // beside those that every sandbox has
+  std::vector<CdiHook> hooks;               // programs of the machine that the runtime runs
   llb::Resources resources;                 // shm_bytes always; the rest with runtime_cgroup
   uint64_t available_capabilities = ~0ULL;  // a mask; what kiln lacks cannot be passed on
   std::string architecture;                 // for the seccomp profile

@@ -151,11 +151,13 @@ Status StepCgroup::apply(const std::vector<CgroupSetting>& settings,
   return {};
 }
 
-void StepCgroup::confine_devices(const CgroupHierarchies& hierarchies, const std::string& name) {
+void StepCgroup::confine_devices(const CgroupHierarchies& hierarchies, const std::string& name,
+                                 std::span<const DeviceRule> allowed) {
   const auto directory = directory_for(Controller::kDevices, hierarchies, name);
   if (!directory) return;
   const bool is_v1 = hierarchies.v1.contains(Controller::kDevices);
-  const Status confined = is_v1 ? confine_devices_v1(*directory) : confine_devices_v2(*directory);
+  const Status confined =
+      is_v1 ? confine_devices_v1(*directory, allowed) : confine_devices_v2(*directory, allowed);
   if (confined) devices_ = DeviceAccess::kConfined;
 }
 
@@ -168,7 +170,8 @@ Result<StepCgroup> StepCgroup::create(const CgroupHierarchies& hierarchies, cons
     if (!hierarchies.v1.contains(setting.controller)) settings.push_back(std::move(setting));
   StepCgroup group;
   KILN_TRY(group.apply(settings, hierarchies, name));
-  if (limits.devices == DeviceAccess::kConfined) group.confine_devices(hierarchies, name);
+  if (limits.devices == DeviceAccess::kConfined)
+    group.confine_devices(hierarchies, name, limits.allowed_devices);
   return group;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "solver/executor/cgroup_devices.h"
 #include "solver/executor/cgroup_settings.h"
 #include "solver/executor/spec.h"
 
@@ -23,6 +24,7 @@ class StepCgroup {
     llb::Resources resources;
     int64_t pids = 0;  // 0: none
     DeviceAccess devices = DeviceAccess::kConfined;
+    std::vector<DeviceRule> allowed_devices;  // beside the usual ones
   };
   /// Makes the group. kFailedPrecondition with a hint if a limit that the user asked for cannot be
   /// set here; kiln's own default is left out then.
@@ -49,7 +51,8 @@ class StepCgroup {
                                     const std::string& name);
   Status apply(const std::vector<CgroupSetting>& settings, const CgroupHierarchies& hierarchies,
                const std::string& name);
-  void confine_devices(const CgroupHierarchies& hierarchies, const std::string& name);
+  void confine_devices(const CgroupHierarchies& hierarchies, const std::string& name,
+                       std::span<const DeviceRule> allowed);
 
   std::vector<std::string> directories_;
   std::vector<std::string> join_files_;

@@ -55,7 +55,10 @@ Status StepRoot::add_mount_points(const ExecRequest& request, SpecInput& spec) {
   }
   const Parents parents =
       request.meta.remove_mount_stubs_recursive ? Parents::kRemove : Parents::kKeep;
-  for (const SandboxMount& mount : request.mounts) {
+  std::vector<SandboxMount> mounts = request.mounts;
+  for (const BoundPath& bound : request.devices.mounts)
+    mounts.push_back({bound.source, bound.target, bound.read_only, false, 0, bound.options});
+  for (const SandboxMount& mount : mounts) {
     KILN_TRY_ASSIGN(const RelPath wanted, RelPath::rooted(mount.target));
     KILN_TRY_ASSIGN(const RelPath path, root_->resolve(wanted, FollowLast::kYes));
     if (path.is_root()) return fail(Code::kInvalidArgument, "cannot mount over \"/\" of a step");

@@ -85,7 +85,8 @@ std::vector<ExecInputUse> input_uses(const llb::ExecOp& op, size_t inputs) {
   return uses;
 }
 
-KeyFields exec_key(const llb::ExecOp& op, const Platform& platform) {
+KeyFields exec_key(const llb::ExecOp& op, const Platform& platform,
+                   std::span<const std::string> devices) {
   KeyFields key;
   key.add("kind", "exec");
   key.add("platform", platform.to_string());
@@ -98,6 +99,7 @@ KeyFields exec_key(const llb::ExecOp& op, const Platform& platform) {
     key.add("id", secret.id);
     add_flag(key, "optional", secret.optional);
   }
+  for (const std::string& device : devices) key.add("device", device);
   return key;
 }
 

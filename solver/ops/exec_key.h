@@ -1,6 +1,7 @@
 // What of a RUN enters its cache key (docs/cache-keys.md; LLB.md C.2 "Exec").
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@ struct ExecInputUse {
 };
 std::vector<ExecInputUse> input_uses(const llb::ExecOp& op, size_t inputs);
 
-KeyFields exec_key(const llb::ExecOp& op, const Platform& platform);
+/// `devices`: full names of the CDI devices that it gets. What their specs say is not in the key.
+KeyFields exec_key(const llb::ExecOp& op, const Platform& platform,
+                   std::span<const std::string> devices = {});
 
 }  // namespace kiln

@@ -32,20 +32,27 @@ bool sets(const std::vector<std::string>& env, std::string_view name) {
   });
 }
 
+/// The CDI devices that a step gets.
+struct StepDevices {
+  std::vector<std::string> names;  // full ones
+  CdiEdits edits;
+};
+
 class ExecOperation : public Operation {
  public:
   ExecOperation(const OpsEnvironment& environment, std::shared_ptr<CacheMounts> caches,
-                const llb::Vertex& vertex)
+                const llb::Vertex& vertex, StepDevices devices)
       : environment_(environment),
         caches_(std::move(caches)),
         op_(std::get<llb::ExecOp>(vertex.op)),
         meta_(vertex.meta),
         platform_(vertex.platform.value_or(environment.platform)),
+        devices_(std::move(devices)),
         uses_(input_uses(op_, vertex.inputs.size())) {}
 
   Result<CacheMap> cache_map(JobContext& /*job*/) override {
     CacheMap map;
-    map.op = exec_key(op_, platform_);
+    map.op = exec_key(op_, platform_, devices_.names);
     for (const ExecInputUse& use : uses_) {
       const bool whole = use.selectors.size() != 1;
       map.inputs.push_back({use.by_definition && !whole ? use.selectors.front() : std::string(),
@@ -91,6 +98,7 @@ class ExecOperation : public Operation {
     request.security = op_.security;
     request.resources = meta_.resources.value_or(environment_.resources);
     request.add_hosts = environment_.add_hosts;
+    KILN_TRY_ASSIGN(request.devices, resolve_devices(devices_.edits));
     KILN_TRY(add_secret_env(request));
     add_agent_env(request);
     request.out = &out;
@@ -142,6 +150,7 @@ class ExecOperation : public Operation {
   const llb::ExecOp op_;
   const llb::Meta meta_;
   const Platform platform_;
+  const StepDevices devices_;
   const std::vector<ExecInputUse> uses_;
 };
 
@@ -172,9 +181,18 @@ Status check_leave(const OpsEnvironment& environment, const llb::ExecOp& op) {
   if (op.security == llb::SecurityMode::kInsecure &&
       environment.insecure_steps == InsecureSteps::kDenied)
     return denied("running insecurely", "security.insecure");
-  if (!op.cdi_devices.empty())
-    return fail(Code::kUnimplemented, "devices are not supported: " + op.cdi_devices.front());
   return {};
+}
+
+/// The specs are read only where a step has devices.
+Result<StepDevices> devices_of(const OpsEnvironment& environment, const llb::ExecOp& op) {
+  StepDevices devices;
+  if (op.cdi_devices.empty()) return devices;
+  const CdiRegistry registry = CdiRegistry::read(environment.cdi_directories);
+  KILN_TRY_ASSIGN(devices.names,
+                  granted_devices(registry, environment.device_grants, op.cdi_devices));
+  KILN_TRY_ASSIGN(devices.edits, registry.edits(devices.names));
+  return devices;
 }
 
 }  // namespace
@@ -185,7 +203,9 @@ Result<std::unique_ptr<Operation>> make_exec_op(const OpsEnvironment& environmen
   const auto& op = std::get<llb::ExecOp>(vertex.op);
   KILN_TRY(check_mounts(op, vertex.inputs.size()));
   KILN_TRY(check_leave(environment, op));
-  return std::make_unique<ExecOperation>(environment, std::move(caches), vertex);
+  KILN_TRY_ASSIGN(StepDevices devices, devices_of(environment, op));
+  return std::make_unique<ExecOperation>(environment, std::move(caches), vertex,
+                                         std::move(devices));
 }
 
 }  // namespace kiln

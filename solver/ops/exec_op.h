@@ -9,8 +9,9 @@
 
 namespace kiln {
 
-/// kInvalidArgument: no root mount, or indexes that lead nowhere. kPermissionDenied: host network
-/// or insecure mode without leave. `environment` must outlive the operation.
+/// kInvalidArgument: no root mount, or indexes that lead nowhere. kPermissionDenied: host network,
+/// insecure mode or devices without leave. kNotFound: a device that is required is not there.
+/// `environment` must outlive the operation.
 Result<std::unique_ptr<Operation>> make_exec_op(const OpsEnvironment& environment,
                                                 std::shared_ptr<CacheMounts> caches,
                                                 const llb::Vertex& vertex);

@@ -20,6 +20,7 @@
 #include "snapshotter/snapshotter.h"
 #include "solver/executor/executor.h"
 #include "solver/operation.h"
+#include "solver/ops/device_grants.h"
 #include "solver/ops/shared_mounts.h"
 #include "solver/sources/context.h"
 #include "solver/sources/image.h"
@@ -73,6 +74,8 @@ struct OpsEnvironment {
 
   HostNetwork host_network = HostNetwork::kDenied;
   InsecureSteps insecure_steps = InsecureSteps::kDenied;
+  DeviceGrants device_grants;                // --allow device…
+  std::vector<std::string> cdi_directories;  // where CDI specs are; the later count first
 
   PackTargets pack_targets = PackTargets::kNo;
   oci::CompressionOptions layer_compression;  // of layers packed directly

@@ -102,6 +102,10 @@ INSTANTIATE_TEST_SUITE_P(
         BuildCase{{"--shm-size", "1m"}, KILN_HOLDS(o.resources.shm_size == "1m")},
         BuildCase{{"--cgroup-parent", "p"}, KILN_HOLDS(o.cgroup_parent == "p")},
         BuildCase{{"--allow", "network.host"}, KILN_HOLDS(o.allow == Words{"network.host"})},
+        BuildCase{{"--allow=device=v/c=a,alias=v/c=b"},
+                  KILN_HOLDS(o.allow == Words{"device=v/c=a,alias=v/c=b"})},
+        BuildCase{{"--cdi-spec-dir", "/a", "--cdi-spec-dir=/b"},
+                  KILN_HOLDS(o.cdi_spec_dirs == (Words{"/a", "/b"}))},
         BuildCase{{"--max-parallel", "3"}, KILN_HOLDS(o.max_parallel == 3)}));
 
 INSTANTIATE_TEST_SUITE_P(

@@ -67,6 +67,35 @@ TEST_F(CgroupDevicesTest, VersionTwoConfinesByAProgram) {
   EXPECT_EQ(tried("/cgroup.procs"), "null\nzero\nmknod\n");
 }
 
+TEST_F(CgroupDevicesTest, WhatIsAllowedBesidesOpensAsAllowed) {
+  const CgroupHierarchies found = must(detect_cgroups());
+  const auto v1 = found.v1.find(Controller::kDevices);
+  const std::vector<DeviceRule> write_only = {{'c', 1, 11, "w"}, {'b', 1, 11, "rwm"}};
+  const std::vector<DeviceRule> readable = {{'b', 254, 0, "r"}, {'c', 1, 11, "r"}};
+  const auto try_with = [&](const std::string& parent, const auto& confine, const char* join_file,
+                            const std::vector<DeviceRule>& allowed) {
+    if (!make_group(parent)) return std::string("no group can be made");
+    must(confine(group_, allowed));
+    std::string out = tried(join_file);
+    ::rmdir(group_.c_str());
+    ::unlink(made().c_str());
+    return out;
+  };
+  if (v1 != found.v1.end()) {
+    const std::string& parent = v1->second.own_group;
+    EXPECT_EQ(try_with(parent, confine_devices_v1, "/tasks", write_only), "null\nzero\nmknod\n");
+    EXPECT_EQ(try_with(parent, confine_devices_v1, "/tasks", readable),
+              "null\nzero\nnode\nmknod\n");
+  }
+  if (found.v2) {
+    const std::string& parent = found.v2->mount_point;
+    EXPECT_EQ(try_with(parent, confine_devices_v2, "/cgroup.procs", write_only),
+              "null\nzero\nmknod\n");
+    EXPECT_EQ(try_with(parent, confine_devices_v2, "/cgroup.procs", readable),
+              "null\nzero\nnode\nmknod\n");
+  }
+}
+
 TEST_F(CgroupDevicesTest, OutsideOfAGroupEverythingOpens) {
   const CgroupHierarchies found = must(detect_cgroups());
   if (!found.v2 || !make_group(found.v2->mount_point))

@@ -94,6 +94,13 @@ TEST(SpecTest, EverythingASpecCanSay) {
   input.runtime_cgroup = RuntimeCgroup{"/kiln-1", 100};
   input.resources = {1 << 20, 2 << 20, 512, 50000, 100000, "0-1", "0", 1 << 20};
   input.seccomp_filter = "AAAA";
+  SandboxDevice zero{"/dev/gpu0", 'c', 1, 5, 0600, 0, 44, "rw"};
+  SandboxDevice fifo{"/dev/events", 'p', 0, 0, std::nullopt, std::nullopt, std::nullopt, "rwm"};
+  SandboxDevice disk{"/dev/disk", 'b', 254, 1, std::nullopt, std::nullopt, std::nullopt, ""};
+  input.device_nodes = {zero, fifo, disk};
+  input.hooks = {{"createContainer", "/bin/hook", {"hook", "a"}, {"E=1"}, 5},
+                 {"createContainer", "/bin/other", {}, {}, std::nullopt},
+                 {"poststop", "/bin/last", {}, {}, std::nullopt}};
   expect_golden("everything", text_of(input));
 }
 

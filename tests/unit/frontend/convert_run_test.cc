@@ -214,9 +214,12 @@ TEST(ConvertRunTest, LeavesOtherHeredocsToTheShell) {
   EXPECT_THAT(c.op<llb::ExecOp>().meta.args, ElementsAre("/bin/sh", "-c", "python <<EOF\nx\nEOF"));
 }
 
-TEST(ConvertRunTest, RefusesDevices) {
-  EXPECT_THAT(error_of("FROM alpine\nRUN --device=vendor.com/gpu=all a\n"),
-              HasSubstr("Dockerfile:2: RUN --device is not supported"));
+TEST(ConvertRunTest, DevicesAreOptionalUnlessTheyAreRequired) {
+  const Converted c(
+      "FROM alpine\nARG N=x\nRUN --device=v.com/gpu=all --device=name=v.com/gpu=$N,required a\n");
+  EXPECT_THAT(c.op<llb::ExecOp>().cdi_devices, ElementsAre(llb::CdiDevice{"v.com/gpu=all", true},
+                                                           llb::CdiDevice{"v.com/gpu=$N", false}))
+      << "nothing is expanded";
 }
 
 }  // namespace

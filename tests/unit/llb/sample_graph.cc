@@ -31,6 +31,7 @@ ExecOp sample_exec() {
   op.network = NetMode::kNone;
   op.security = SecurityMode::kInsecure;
   op.secret_env = {{"token", "TOKEN", true}};
+  op.cdi_devices = {{"vendor.com/gpu=all", true}, {"vendor.com/gpu", false}};
   op.mounts.resize(6);
   op.mounts[0].input = 0;
   op.mounts[0].output = 0;

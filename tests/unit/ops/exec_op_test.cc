@@ -279,5 +279,74 @@ TEST_F(ExecOpTest, HostNetworkAndInsecureModeNeedLeave) {
   EXPECT_TRUE(factory_(vertex(op, 1)));
 }
 
+class ExecDevicesTest : public ExecOpTest {
+ protected:
+  void SetUp() override {
+    ExecOpTest::SetUp();
+    if (IsSkipped()) return;
+    environment_.cdi_directories = {directory_->path() + "/cdi"};
+    ASSERT_TRUE(make_dirs(environment_.cdi_directories.front()));
+    ASSERT_TRUE(write_file(environment_.cdi_directories.front() + "/v.yaml", R"(
+cdiVersion: 0.6.0
+kind: v/c
+devices:
+- {name: a, containerEdits: {env: [A=1], deviceNodes: [{path: /dev/a, hostPath: /dev/zero}]}}
+- {name: b, containerEdits: {env: [B=1]}}
+- {name: free, annotations: {org.mobyproject.buildkit.device.autoallow: true}}
+)"));
+  }
+  llb::Vertex asking(std::vector<llb::CdiDevice> devices) const {
+    llb::ExecOp op = shell({});
+    op.cdi_devices = std::move(devices);
+    return vertex(op, 1);
+  }
+  void allow(std::string_view text) { ASSERT_TRUE(environment_.device_grants.add(text)); }
+  std::string key(const llb::Vertex& asked) {
+    return cache_map(asked).value().op.digest().to_string();
+  }
+};
+
+TEST_F(ExecDevicesTest, NeedLeaveUnlessTheirSpecGivesIt) {
+  const auto code = [&](const std::string& name) {
+    const auto made = factory_(asking({{name, false}}));
+    return made ? "ok" : std::string(to_string(made.error().code()));
+  };
+  EXPECT_EQ(code("v/c=a"), "permission_denied");
+  EXPECT_EQ(code("v/c=*"), "permission_denied") << "one of three allows itself";
+  EXPECT_EQ(code("v/c=free"), "ok");
+  EXPECT_EQ(code("v/c=none"), "not_found");
+  allow("v/c=a");
+  allow("v/other");
+  EXPECT_EQ(code("v/c=a"), "ok");
+  EXPECT_EQ(code("v/c=b"), "permission_denied");
+  allow("v/c=b,alias=wanted");
+  EXPECT_EQ(code("wanted"), "ok");
+  EXPECT_EQ(code("v/c=b"), "permission_denied") << "granted under its other name alone";
+  allow("");
+  EXPECT_EQ(code("v/c=*"), "ok");
+  for (const char* text : {"v", "v/c,x=y", "\"", "v/c,alias"})
+    EXPECT_FALSE(environment_.device_grants.add(text)) << text;
+}
+
+TEST_F(ExecDevicesTest, WhatTheyNeedReachesTheSandbox) {
+  allow("");
+  ASSERT_TRUE(
+      execute(asking({{"v/c=b", false}, {"v/c=a", true}, {"v/c=none", true}}), {snapshot_of("")}));
+  const DeviceEdits got = executor_.requests().back().devices;
+  EXPECT_EQ(got.env, (std::vector<std::string>{"B=1", "A=1"}));
+  ASSERT_EQ(got.nodes.size(), 1U);
+  EXPECT_EQ(got.nodes[0].minor, 5U);
+}
+
+TEST_F(ExecDevicesTest, TheKeyHoldsTheDevicesThatAreThere) {
+  allow("");
+  const std::string plain = key(vertex(shell({}), 1)), a = key(asking({{"v/c=a", false}}));
+  EXPECT_NE(plain, a);
+  EXPECT_NE(a, key(asking({{"v/c=b", false}})));
+  EXPECT_EQ(a, key(asking({{"v/c=a", true}})));
+  EXPECT_EQ(a, key(asking({{"v/c", false}}))) << "the first of its class";
+  EXPECT_EQ(plain, key(asking({{"v/c=none", true}}))) << "no device, no difference";
+}
+
 }  // namespace
 }  // namespace kiln
