@@ -57,6 +57,14 @@ bool is_known_to_client(const Request& request, const std::string& etag) {
                      [&](const std::string& tag) { return tag == etag || tag == "*"; });
 }
 
+// Files are sent without a copy, other bytes as they are fetched.
+std::variant<std::string, FileRange, StreamedBody> body_of(OpenBlob blob, uint64_t offset,
+                                                           uint64_t length) {
+  if (auto* fd = std::get_if<Fd>(&blob.bytes)) return FileRange{std::move(*fd), offset, length};
+  const auto& remote = std::get<std::unique_ptr<RemoteBytes>>(blob.bytes);
+  return StreamedBody{remote->range(offset, length), length};
+}
+
 }  // namespace
 
 Response content_response(const Request& request, OpenBlob blob, const BlobDigest& digest,
@@ -79,11 +87,11 @@ Response content_response(const Request& request, OpenBlob blob, const BlobDiges
     return response;
   }
   if (range.kind == WantedRange::Kind::kAll)
-    return {200, std::move(headers), FileRange{std::move(blob.fd), 0, blob.size}, {}};
+    return {200, std::move(headers), body_of(std::move(blob), 0, blob.size), {}};
   headers.emplace_back("Content-Range", "bytes " + std::to_string(range.offset) + "-" +
                                             std::to_string(range.offset + range.length - 1) + "/" +
                                             size);
-  return {206, std::move(headers), FileRange{std::move(blob.fd), range.offset, range.length}, {}};
+  return {206, std::move(headers), body_of(std::move(blob), range.offset, range.length), {}};
 }
 
 RegistryApi::Answer RegistryApi::get_blob(const Call& call) {

@@ -26,8 +26,8 @@ Result<std::unordered_set<std::string>> referred_to(BlobStorage& storage,
     if (!digest) continue;  // not ours
     Result<OpenBlob> blob = storage.open_blob(*digest);
     if (!blob) return tl::unexpected(blob.error().wrap("manifest of \"" + repository + "\""));
-    FdSource source(std::move(blob->fd), digest->to_string());
-    KILN_TRY_ASSIGN(const std::string text, read_all(source, kMaxManifestBytes, "manifest"));
+    const auto source = source_of(*std::move(blob), digest->to_string());
+    KILN_TRY_ASSIGN(const std::string text, read_all(*source, kMaxManifestBytes, "manifest"));
     const ApiResult<ManifestDocument> document = parse_manifest_document(text, "");
     if (!document)
       return fail(Code::kDataLoss, digest->to_string() + ": " + document.error().message);

@@ -63,12 +63,12 @@ class Checker {
 
   Result<BlobDigest> digest_of_bytes(const BlobDigest& digest) {
     KILN_TRY_ASSIGN(OpenBlob blob, storage_.open_blob(digest));
-    FdSource source(std::move(blob.fd), digest.to_string());
+    const auto source = source_of(std::move(blob), digest.to_string());
     BlobHasher hasher(digest.algorithm());
     std::vector<std::byte> buffer(kCheckBytes);
     while (true) {
       KILN_TRY(stopped());
-      KILN_TRY_ASSIGN(const size_t n, source.read(buffer));
+      KILN_TRY_ASSIGN(const size_t n, source->read(buffer));
       if (n == 0) return hasher.finish();
       hasher.update(std::span(buffer).first(n));
     }
@@ -117,8 +117,8 @@ class Checker {
   Status check_contents(const std::string& repository, const std::string& name) {
     KILN_TRY_ASSIGN(const BlobDigest digest, BlobDigest::from_component(name));
     KILN_TRY_ASSIGN(OpenBlob blob, storage_.open_blob(digest));
-    FdSource source(std::move(blob.fd), name);
-    KILN_TRY_ASSIGN(const std::string text, read_all(source, kMaxManifestBytes, "manifest"));
+    const auto source = source_of(std::move(blob), name);
+    KILN_TRY_ASSIGN(const std::string text, read_all(*source, kMaxManifestBytes, "manifest"));
     const auto document = parse_manifest_document(text, "");
     const std::string what = quote(repository) + ": manifest " + digest.to_string();
     if (!document) return problem(what + ": " + document.error().message, {});

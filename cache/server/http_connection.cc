@@ -277,7 +277,27 @@ asio::awaitable<bool> Connection::answer(const Request& request, const Response&
   if (text != nullptr && has_body) head += *text;
   const bool sent = co_await transport_->write(head);
   if (!sent || text != nullptr || !has_body) co_return sent;
-  co_return co_await transport_->send_file(std::get<FileRange>(response.body), shared_.pool);
+  if (const auto* file = std::get_if<FileRange>(&response.body))
+    co_return co_await transport_->send_file(*file, shared_.pool);
+  co_return co_await send_stream(std::get<StreamedBody>(response.body));
+}
+
+// The next piece is fetched when the last one is with the kernel: a slow client holds no thread.
+asio::awaitable<bool> Connection::send_stream(const StreamedBody& body) {
+  std::vector<std::byte> buffer(std::min<uint64_t>(kBodyChunkBytes, body.length));
+  for (uint64_t left = body.length; left > 0;) {
+    const std::span<std::byte> space =
+        std::span(buffer).first(std::min<uint64_t>(buffer.size(), left));
+    transport_->deadline.never();  // it is not the client that is waited for
+    // The source has written down what went wrong with it; the client sees too few bytes.
+    const size_t n = co_await on_pool(
+        shared_.pool, [&]() -> size_t { return body.source->read(space).value_or(0); });
+    if (n == 0) co_return false;
+    const bool written = co_await transport_->write(as_text(std::span(buffer).first(n)));
+    if (!written) co_return false;
+    left -= n;
+  }
+  co_return true;
 }
 
 // Closing with unread bytes would reset the connection, and with it the answer.

@@ -38,6 +38,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::awaitable<bool> exchange(Input& input);
   asio::awaitable<Outcome> receive(Input& input, BodyReceiver& receiver, uint64_t& received);
   asio::awaitable<bool> answer(const Request& request, const Response& response, bool keep);
+  asio::awaitable<bool> send_stream(const StreamedBody& body);
   asio::awaitable<void> linger(Input& input);
   void report(Request request, int status, uint64_t in_bytes, uint64_t out_bytes);
 

@@ -90,7 +90,8 @@ std::optional<std::string> Request::parameter(std::string_view name) const {
 
 uint64_t Response::body_bytes() const {
   if (const auto* text = std::get_if<std::string>(&body)) return text->size();
-  return std::get<FileRange>(body).length;
+  if (const auto* file = std::get_if<FileRange>(&body)) return file->length;
+  return std::get<StreamedBody>(body).length;
 }
 
 std::optional<std::string> percent_decode(std::string_view text) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/fd.h"
+#include "base/io.h"
 #include "base/result.h"
 
 #include <cstddef>
@@ -44,11 +45,18 @@ struct FileRange {
   uint64_t length = 0;  // bytes
 };
 
+/// Bytes that are fetched while they are sent: pulled piece by piece, as the client takes them, on
+/// threads that may block. An error, or too few bytes, cuts the connection.
+struct StreamedBody {
+  std::unique_ptr<Source> source;
+  uint64_t length = 0;  // bytes
+};
+
 struct Response {
   int status = 200;
   Headers headers = {};  // without Content-Length, which follows from the body
-  std::variant<std::string, FileRange> body = {};  // not sent for HEAD
-  std::string log = {};                            // for the operator: what went wrong here
+  std::variant<std::string, FileRange, StreamedBody> body = {};  // not sent for HEAD
+  std::string log = {};  // for the operator: what went wrong here
   uint64_t body_bytes() const;
 };
 

@@ -175,8 +175,8 @@ ApiResult<OpenBlob> Registry::open_manifest(const FoundManifest& manifest) {
 
 ApiResult<std::string> Registry::manifest_text(const FoundManifest& manifest) {
   KILN_TRY_ASSIGN(OpenBlob blob, open_manifest(manifest));
-  FdSource source(std::move(blob.fd), manifest.digest.to_string());
-  KILN_TRY_ASSIGN(std::string text, read_all(source, kMaxManifestBytes, "manifest"));
+  const auto source = source_of(std::move(blob), manifest.digest.to_string());
+  KILN_TRY_ASSIGN(std::string text, read_all(*source, kMaxManifestBytes, "manifest"));
   return text;
 }
 

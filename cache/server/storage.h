@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/fd.h"
+#include "base/io.h"
 #include "base/result.h"
 #include "cache/server/blob_digest.h"
 
@@ -15,16 +16,29 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 namespace kiln::server {
 
 using TimePoint = std::chrono::sys_time<std::chrono::nanoseconds>;
 
+/// The bytes of a blob that are in no file here.
+class RemoteBytes {
+ public:
+  virtual ~RemoteBytes() = default;
+  /// Fetches nothing before it is read; may outlive this.
+  virtual std::unique_ptr<Source> range(uint64_t offset, uint64_t length) = 0;
+};
+
+/// A blob to read: a file, which can be sent without a copy, or bytes to fetch.
 struct OpenBlob {
-  Fd fd;
+  std::variant<Fd, std::unique_ptr<RemoteBytes>> bytes;
   uint64_t size = 0;  // bytes
 };
+
+/// All of it, from its start. `name`: for errors.
+std::unique_ptr<Source> source_of(OpenBlob blob, const std::string& name);
 
 struct UploadState {
   std::string repository;

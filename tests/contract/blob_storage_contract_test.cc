@@ -62,9 +62,10 @@ class BlobStorageContract : public ::testing::TestWithParam<Maker> {
   }
   std::string read(const BlobDigest& digest) {
     OpenBlob blob = must(storage().open_blob(digest));
-    FdSource source(std::move(blob.fd));
-    const std::string bytes = must(read_all(source, 1U << 20U, "blob"));
-    EXPECT_EQ(bytes.size(), blob.size);
+    const uint64_t size = blob.size;
+    const auto source = source_of(std::move(blob), "blob");
+    const std::string bytes = must(read_all(*source, 64U << 20U, "blob"));
+    EXPECT_EQ(bytes.size(), size);
     return bytes;
   }
 

@@ -255,6 +255,78 @@ TEST_F(HttpServerTest, WhatDoesNotEndInItsGraceIsCutOff) {
   EXPECT_EQ(running.rest(), "");
 }
 
+/// Answers everything with the same bytes, fetched as they are sent.
+class StreamingHandler : public Handler {
+ public:
+  StreamingHandler(std::string bytes, uint64_t announced)
+      : bytes_(std::move(bytes)), announced_(announced) {}
+  Started start(Request&) override {
+    return Response{200, {}, StreamedBody{std::make_unique<Pieces>(*this), announced_}, {}};
+  }
+  void finished(const Request&, int, uint64_t, uint64_t) override {}
+  size_t pulled() const { return pulled_; }
+
+ private:
+  // At most 1,000 bytes at a time, then an error.
+  class Pieces : public Source {
+   public:
+    explicit Pieces(StreamingHandler& handler) : handler_(handler), left_(handler.bytes_) {}
+    Result<size_t> read(std::span<std::byte> buffer) override {
+      if (left_.empty()) return fail(Code::kUnavailable, "it went away");
+      const size_t n = std::min<size_t>({buffer.size(), left_.size(), 1000});
+      std::copy_n(as_bytes(left_).data(), n, buffer.data());
+      left_.remove_prefix(n);
+      handler_.pulled_ += n;
+      return n;
+    }
+
+   private:
+    StreamingHandler& handler_;
+    std::string_view left_;
+  };
+  const std::string bytes_;
+  const uint64_t announced_;
+  std::atomic<size_t> pulled_{0};
+};
+
+TEST_F(HttpServerTest, BodiesThatAreFetchedWhileTheyAreSentArriveWhole) {
+  StreamingHandler handler(std::string(300000, 's'), 300000);
+  server_ = must(HttpServer::start({}, handler, registry_.metrics().gauges));
+  RawClient client = this->client();
+  client.send(head("HEAD /"));
+  EXPECT_THAT(client.response(true), HasSubstr("Content-Length: 300000\r\n"));
+  EXPECT_EQ(handler.pulled(), 0U) << "nobody wanted it";
+  client.send(head("GET /"));
+  EXPECT_THAT(client.response(), HasSubstr(std::string(300000, 's')));
+  EXPECT_EQ(handler.pulled(), 300000U);
+  client.send(head("GET /", "Connection: close\r\n"));
+  EXPECT_THAT(client.rest(), HasSubstr(std::string(300000, 's')));
+  server_->stop();
+}
+
+TEST_F(HttpServerTest, ABodyThatCannotBeFetchedToItsEndIsCutOff) {
+  StreamingHandler handler(std::string(1500, 's'), 3000);
+  server_ = must(HttpServer::start({}, handler, registry_.metrics().gauges));
+  RawClient client = this->client();
+  client.send(head("GET /"));
+  EXPECT_THAT(client.rest(), ::testing::EndsWith("\r\n\r\n" + std::string(1500, 's')));
+  server_->stop();
+}
+
+// Whoever takes nothing makes nobody fetch more than what fits between the two.
+TEST_F(HttpServerTest, AClientThatReadsNothingDoesNotMakeTheServerFetchEverything) {
+  constexpr size_t kBytes = 64U << 20U;
+  StreamingHandler handler(std::string(kBytes, 's'), kBytes);
+  HttpOptions options;
+  options.stall_timeout = std::chrono::milliseconds(200);
+  server_ = must(HttpServer::start(options, handler, registry_.metrics().gauges));
+  RawClient client = this->client();
+  client.send(head("GET /"));
+  while (registry_.metrics().gauges.timeouts == 0) std::this_thread::yield();
+  EXPECT_LT(handler.pulled(), kBytes);
+  server_->stop();
+}
+
 class TlsServerTest : public HttpServerTest {
  protected:
   void SetUp() override {

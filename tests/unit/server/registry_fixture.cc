@@ -61,6 +61,9 @@ Reply TestRegistry::ask(const Ask& ask) const {
   reply.headers.emplace_back("Content-Length", std::to_string(response.body_bytes()));
   if (auto* text = std::get_if<std::string>(&response.body)) {
     reply.body = *text;
+  } else if (const auto* stream = std::get_if<StreamedBody>(&response.body)) {
+    if (ask.method != "HEAD")
+      reply.body = must(read_all(*stream->source, stream->length, "streamed body"));
   } else {
     const FileRange& range = std::get<FileRange>(response.body);
     reply.body.resize(range.length);
