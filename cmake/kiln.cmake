@@ -15,7 +15,7 @@ pkg_check_modules(CURL REQUIRED libcurl)
 
 # kiln::NAME links pkg-config's PACKAGE from its archive where there is one: loading and relocating shared libraries, half
 # of them libarchive's for formats that kiln does not read, was a third of a build that finds everything cached.
-foreach(library xxhash:libxxhash ssl:libssl crypto:libcrypto crypt:libcrypt sqlite3:sqlite3 archive:libarchive zstd:libzstd seccomp:libseccomp yaml:yaml-0.1
+foreach(library expat:expat xxhash:libxxhash ssl:libssl crypto:libcrypto crypt:libcrypt sqlite3:sqlite3 archive:libarchive zstd:libzstd seccomp:libseccomp yaml:yaml-0.1
                 z:zlib bz2:bzip2 lzma:liblzma)
   string(REPLACE ":" ";" library ${library})
   list(GET library 0 name)

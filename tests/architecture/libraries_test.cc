@@ -23,6 +23,7 @@ const std::vector<Library> kLibraries = {
     {"nlohmann/", {"base/json.cc"}},
     {"curl/", {"base/curl_api.h"}},
     {"openssl/", {"base", "cache/server"}},
+    {"expat.h", {"cache/server/s3_xml.cc"}},
     {"xxhash.h", {"base/fingerprint.cc"}},
     {"yaml.h", {"base/yaml.cc"}},
     {"sqlite3.h", {"base/database_connection.h"}},
