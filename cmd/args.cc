@@ -175,8 +175,10 @@ void add_serve(Parser& p) {
   CLI::App& serve = *p.app.add_subcommand("serve", "Serve a registry that images are pushed to");
   serve.add_option("--listen", p.serve.listen, "Address (default 127.0.0.1:5000; port 0: any)")
       ->type_name("HOST:PORT");
-  serve.add_option("--storage", p.serve.storage, "Directory that keeps what is pushed")
-      ->type_name("DIR")
+  serve
+      .add_option("--storage", p.serve.storage,
+                  "Directory, or bucket as s3://BUCKET/PREFIX, that keeps what is pushed")
+      ->type_name("DIR|s3://…")
       ->required();
   serve
       .add_option("--config", p.serve.config, "TLS, users, access, quotas, limits (docs/serve.md)")

@@ -4,6 +4,7 @@
 #include "base/strings.h"
 #include "cache/server/directory_storage.h"
 #include "cache/server/fsck.h"
+#include "cache/server/open_storage.h"
 #include "cmd/check_store.h"
 #include "cmd/commands.h"
 
@@ -33,6 +34,10 @@ CommandResult check_root(const FsckOptions& options, const Invocation& invocatio
 }
 
 CommandResult check_registry(const FsckOptions& options, const Invocation& invocation) {
+  if (server::is_bucket(options.storage))
+    return usage_failure(
+        Error(Code::kUnimplemented, "kiln fsck reads directories only, not object storage")
+            .hint("a bucket's own integrity checks look after its bytes"));
   const Result<bool> there = exists(options.storage + "/kiln-registry");
   if (!there) return failure(there.error());
   if (!*there)

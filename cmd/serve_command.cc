@@ -25,6 +25,22 @@ Result<Address> parse_address(const std::string& text) {
   return Address{host, static_cast<uint16_t>(*port)};
 }
 
+// The names that Amazon's own tools read; the configuration comes first.
+void add_from_environment(const Environment& environment, server::StorageFacts& storage) {
+  const auto fill = [&](std::string& to, std::initializer_list<const char*> names) {
+    for (const char* name : names)
+      if (const auto found = environment.find(name); to.empty() && found != environment.end())
+        to = found->second;
+  };
+  if (storage.access_key_id.empty()) {
+    fill(storage.access_key_id, {"AWS_ACCESS_KEY_ID"});
+    fill(storage.secret_access_key, {"AWS_SECRET_ACCESS_KEY"});
+    fill(storage.session_token, {"AWS_SESSION_TOKEN"});
+  }
+  fill(storage.region, {"AWS_REGION", "AWS_DEFAULT_REGION"});
+  fill(storage.endpoint, {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"});
+}
+
 void say(std::string_view line) {
   (void)std::fprintf(stderr, "%s\n", printable(line).c_str());  // nobody may be listening
 }
@@ -36,6 +52,7 @@ CommandResult run_serve(const ServeOptions& options, const Invocation& invocatio
   if (!address) return usage_failure(address.error().wrap("--listen"));
   Result<server::ServerConfig> config = server::load_config(options.config);
   if (!config) return usage_failure(config.error());
+  add_from_environment(invocation.environment, config->storage);
   server::ServeOptions serve{address->host,      address->port,
                              options.storage,    options.insecure_plaintext,
                              *std::move(config), say};

@@ -10,6 +10,10 @@ ApiError::ApiError(const Error& error) : status(500), code(api::kUnknown), log(e
       status = 507;
       message = "the registry's storage is full";
       break;
+    case Code::kUnavailable:
+      status = 503;
+      message = "the registry's storage does not answer: try again";
+      break;
     case Code::kFailedPrecondition:
       status = 409;
       message = error.message();

@@ -63,7 +63,8 @@ Result<std::map<std::string, std::string>> parse_htpasswd(std::string_view text,
 }
 
 Authenticator::Authenticator(Credentials credentials)
-    : credentials_(std::move(credentials)), key_(random_key()) {}
+    : credentials_(std::move(credentials)),
+      key_(credentials_.token_key.empty() ? random_key() : credentials_.token_key) {}
 
 std::optional<Authenticator::Outcome> Authenticator::authenticate(const Request& request,
                                                                   Time now) {

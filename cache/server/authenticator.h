@@ -24,6 +24,7 @@ struct StaticToken {
 struct Credentials {
   std::map<std::string, std::string> passwords;  // by user, as crypt(3) writes them
   std::vector<StaticToken> tokens;
+  std::string token_key;  // of the tokens handed out, in all servers of a registry; "": random
   bool empty() const { return passwords.empty() && tokens.empty(); }
 };
 
@@ -56,7 +57,7 @@ class Authenticator {
   bool check_password(const std::string& user, const std::string& password);
 
   const Credentials credentials_;
-  const std::string key_;                 // random, of this process
+  const std::string key_;                 // random, or the one given
   Guarded<std::set<std::string>> right_;  // keyed hashes of user and password
 };
 

@@ -141,6 +141,8 @@ class RegistryApi::UploadReceiver : public BodyReceiver {
 
   Response finish() override {
     const uint64_t size = writer_->size();
+    if (const Status written = writer_->finish(); !written)
+      return error_response(ApiError(written.error()));
     writer_.reset();
     if (wanted_.bytes && *wanted_.bytes != received_)
       return error_response(ApiError(400, api::kUploadInvalid,

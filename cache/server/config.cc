@@ -233,6 +233,21 @@ void read_quota(Section& section, ServerConfig& config) {
   config.quotas.push_back(std::move(quota));
 }
 
+void read_storage(Section& section, ServerConfig& config) {
+  StorageFacts& storage = config.storage;
+  section.text("endpoint", storage.endpoint);
+  section.text("region", storage.region);
+  section.text("addressing", storage.addressing);
+  section.text("ca_file", storage.ca_file);
+  section.text("access_key_id", storage.access_key_id);
+  section.text("secret_access_key", storage.secret_access_key);
+  section.text("session_token", storage.session_token);
+  if (!storage.addressing.empty() && storage.addressing != "path" && storage.addressing != "host")
+    section.wrong("addressing", "is \"path\" or \"host\"");
+  if (storage.access_key_id.empty() != storage.secret_access_key.empty())
+    section.wrong("access_key_id", "and \"secret_access_key\" go together");
+}
+
 void read_cache(Section& section, ServerConfig& config) {
   seconds age{0};
   uint64_t bytes = 0;
@@ -280,6 +295,7 @@ Result<ServerConfig> parse_config(std::string_view text, const std::string& file
     s.duration("grace", config.collect_grace);
     s.duration("upload_age", config.upload_age);
   });
+  top.section("storage", [&](Section& s) { read_storage(s, config); });
   top.section("cache", [&](Section& s) { read_cache(s, config); });
   top.section("audit", [&](Section& s) {
     s.text("file", config.audit_file);

@@ -19,6 +19,12 @@
 
 namespace kiln::server {
 
+/// [storage]: how to reach a bucket. Empty: not said.
+struct StorageFacts {
+  std::string endpoint, region, addressing, ca_file;
+  std::string access_key_id, secret_access_key, session_token;
+};
+
 struct ServerConfig {
   std::optional<TlsFiles> tls;
   std::string realm = "kiln";
@@ -36,6 +42,7 @@ struct ServerConfig {
   std::chrono::seconds collect_interval{std::chrono::hours(6)};  // 0: never by itself
   std::chrono::seconds collect_grace{std::chrono::hours(24)};
   std::chrono::seconds upload_age{std::chrono::hours(24)};
+  StorageFacts storage;    // for object storage; what the environment says is not in it
   CacheLimits cache;       // none: entries of build caches stay
   std::string audit_file;  // "": none; "-": standard error
   bool audit_reads = false;

@@ -10,54 +10,16 @@
 #include "cache/server/directory_storage.h"
 #include "cache/server/file_names.h"
 #include "cache/server/names.h"
+#include "cache/server/record_path.h"
 
 namespace kiln::server {
 namespace {
 
 constexpr uint64_t kMaxRecordFileBytes = 1U << 20U;
 
-const char* folder_of(RecordKind kind) {
-  switch (kind) {
-    case RecordKind::kBlob:
-      return "blobs";
-    case RecordKind::kManifest:
-      return "manifests";
-    case RecordKind::kTag:
-      return "tags";
-    case RecordKind::kReferrer:
-      return "referrers";
-    case RecordKind::kAwaited:
-      return "awaited";
-  }
-  return "";
-}
-
-// Names come here validated; a mistake elsewhere must not become a path.
-Status check_component(std::string_view name) {
-  if (!name.empty() && name.front() != '.' && name.find('/') == std::string_view::npos) return {};
-  return fail(Code::kInternal, "\"" + std::string(name) + "\" is no name of a record");
-}
-
-Result<std::string> repository_path(const std::string& directory, const std::string& repository) {
-  if (!is_repository_name(repository))
-    return fail(Code::kInternal, "\"" + repository + "\" is no name of a repository");
-  return directory + "/repositories/" + repository_component(repository);
-}
-
-Result<std::string> folder_path(const std::string& directory, const std::string& repository,
-                                RecordKind kind, const std::string& group) {
-  KILN_TRY_ASSIGN(std::string path, repository_path(directory, repository));
-  path += std::string("/") + folder_of(kind);
-  if (kind != RecordKind::kReferrer) return path;
-  KILN_TRY(check_component(group));
-  return path + "/" + group;
-}
-
-Result<std::string> record_path(const std::string& directory, const RecordKey& key) {
-  KILN_TRY(check_component(key.name));
-  KILN_TRY_ASSIGN(const std::string folder,
-                  folder_path(directory, key.repository, key.kind, key.group));
-  return folder + "/" + key.name;
+Result<std::string> absolute_path(const std::string& directory, const RecordKey& key) {
+  KILN_TRY_ASSIGN(const std::string path, record_path(key));
+  return directory + "/" + path;
 }
 
 // Makes durable what went from `directory`, which may be gone itself, or those above it, by who
@@ -98,7 +60,7 @@ TimePoint touched_at(const struct stat& st) {
 // That a repository holds a blob is an empty file: with no bytes of its own, its directory is all
 // that needs to reach the disk.
 Status DirectoryStorage::put_record(const RecordKey& key, std::string_view text) {
-  KILN_TRY_ASSIGN(const std::string path, record_path(directory_, key));
+  KILN_TRY_ASSIGN(const std::string path, absolute_path(directory_, key));
   if (text.empty()) {
     if (touch_file(path)) return {};
   }
@@ -107,7 +69,7 @@ Status DirectoryStorage::put_record(const RecordKey& key, std::string_view text)
 }
 
 Result<std::optional<std::string>> DirectoryStorage::record(const RecordKey& key) {
-  KILN_TRY_ASSIGN(const std::string path, record_path(directory_, key));
+  KILN_TRY_ASSIGN(const std::string path, absolute_path(directory_, key));
   Result<std::string> text = read_file(path, kMaxRecordFileBytes);
   if (text) return std::optional<std::string>(*std::move(text));
   if (text.error().code() == Code::kNotFound) return std::nullopt;
@@ -115,7 +77,7 @@ Result<std::optional<std::string>> DirectoryStorage::record(const RecordKey& key
 }
 
 Status DirectoryStorage::erase_record(const RecordKey& key) {
-  KILN_TRY_ASSIGN(const std::string path, record_path(directory_, key));
+  KILN_TRY_ASSIGN(const std::string path, absolute_path(directory_, key));
   if (::unlink(path.c_str()) != 0) {
     if (errno == ENOENT) return {};
     return fail_errno("remove", path);
@@ -129,12 +91,12 @@ Status DirectoryStorage::erase_record(const RecordKey& key) {
 }
 
 Status DirectoryStorage::touch_record(const RecordKey& key) {
-  KILN_TRY_ASSIGN(const std::string path, record_path(directory_, key));
+  KILN_TRY_ASSIGN(const std::string path, absolute_path(directory_, key));
   return touch_file(path);
 }
 
 Result<std::optional<TimePoint>> DirectoryStorage::record_touched(const RecordKey& key) {
-  KILN_TRY_ASSIGN(const std::string path, record_path(directory_, key));
+  KILN_TRY_ASSIGN(const std::string path, absolute_path(directory_, key));
   struct stat st {};
   if (::stat(path.c_str(), &st) == 0) return touched_at(st);
   if (errno == ENOENT) return std::nullopt;
@@ -144,13 +106,13 @@ Result<std::optional<TimePoint>> DirectoryStorage::record_touched(const RecordKe
 Result<std::vector<std::string>> DirectoryStorage::record_names(const std::string& repository,
                                                                 RecordKind kind,
                                                                 const std::string& group) {
-  KILN_TRY_ASSIGN(const std::string path, folder_path(directory_, repository, kind, group));
-  return names_in(path);
+  KILN_TRY_ASSIGN(const std::string path, record_folder(repository, kind, group));
+  return names_in(directory_ + "/" + path);
 }
 
 Result<std::vector<std::string>> DirectoryStorage::referrer_groups(const std::string& repository) {
-  KILN_TRY_ASSIGN(const std::string path, repository_path(directory_, repository));
-  return names_in(path + "/referrers");
+  KILN_TRY_ASSIGN(const std::string path, repository_folder(repository));
+  return names_in(directory_ + "/" + path + "/referrers");
 }
 
 Result<std::vector<std::string>> DirectoryStorage::repositories() {
@@ -162,8 +124,8 @@ Result<std::vector<std::string>> DirectoryStorage::repositories() {
 }
 
 Result<bool> DirectoryStorage::has_repository(const std::string& repository) {
-  KILN_TRY_ASSIGN(const std::string path, repository_path(directory_, repository));
-  return exists(path);
+  KILN_TRY_ASSIGN(const std::string path, repository_folder(repository));
+  return exists(directory_ + "/" + path);
 }
 
 }  // namespace kiln::server

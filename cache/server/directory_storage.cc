@@ -54,6 +54,21 @@ bool is_there(const std::string& path) {
   return ::stat(path.c_str(), &st) == 0;
 }
 
+/// The directory is one process's alone.
+class OwnCollection : public Collection {
+ public:
+  explicit OwnCollection(TimePoint now) : now_(now) {}
+  TimePoint now() const override { return now_; }
+  bool is_shared() const override { return false; }
+  Status announce_records(std::span<const RecordKey>) override { return {}; }
+  Status announce_blobs(std::span<const BlobDigest>) override { return {}; }
+  Status check() override { return {}; }
+  Status finished() override { return {}; }
+
+ private:
+  const TimePoint now_;
+};
+
 // As often as others may remove a directory that somebody is about to use.
 constexpr int kAttempts = 100;
 
@@ -192,6 +207,10 @@ Status DirectoryStorage::quarantine_blob(const BlobDigest& digest) {
   if (::rename(blob_path(digest).c_str(), target.c_str()) != 0)
     return fail_errno("move to quarantine", digest.to_string());
   return fsync_dir(directory_ + "/quarantine");
+}
+
+Result<std::unique_ptr<Collection>> DirectoryStorage::begin_collection(TimePoint now) {
+  return std::make_unique<OwnCollection>(now);
 }
 
 }  // namespace kiln::server

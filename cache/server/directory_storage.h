@@ -44,6 +44,7 @@ class DirectoryStorage : public BlobStorage {
   Result<std::vector<std::string>> repositories() override;
   Result<bool> has_repository(const std::string& repository) override;
 
+  Result<std::unique_ptr<Collection>> begin_collection(TimePoint now) override;
   Status quarantine_blob(const BlobDigest& digest) override;
 
  private:

@@ -120,11 +120,9 @@ class Registry {
   ApiStatus hold_blob(const std::string& repository, const BlobDigest& digest, uint64_t size);
   ApiStatus record_referrer(const std::string& repository, const FoundManifest& manifest,
                             const ManifestDocument& document);
-  Status sweep_holdings(const std::string& repository, TimePoint before, Collected& collected);
-  Status sweep_records(const std::string& repository, RecordKind kind,
-                       const std::unordered_set<std::string>& marked, TimePoint before,
-                       Collected& collected);
-  Status sweep_blobs(TimePoint before, Collected& collected);
+  Status sweep_holdings(const std::string& repository, TimePoint before, Collection& collection,
+                        Collected& collected);
+  Status sweep_blobs(TimePoint before, Collection& collection, Collected& collected);
   ApiStatus drop_manifest(const std::string& repository, const BlobDigest& digest,
                           const std::string& record);
   std::mutex& lock_of(const std::string& repository);

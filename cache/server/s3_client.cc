@@ -119,7 +119,9 @@ Result<std::unique_ptr<S3Client>> S3Client::create(S3Options options) {
 }
 
 std::string S3Client::target(const std::string& key) const {
-  return s3_encode_path((bucket_in_path_ ? "/" + options_.bucket : std::string()) + "/" + key);
+  if (!bucket_in_path_) return s3_encode_path("/" + key);
+  // Without a slash at the end: some servers sign the bucket's own path so, whatever was sent.
+  return s3_encode_path("/" + options_.bucket + (key.empty() ? "" : "/" + key));
 }
 
 std::string S3Client::copy_source(const std::string& key) const {

@@ -42,6 +42,7 @@ constexpr std::array kMeanings = {
     Meaning{"InternalError", Code::kUnavailable, ""},
     Meaning{"ServiceUnavailable", Code::kUnavailable, ""},
     Meaning{"OperationAborted", Code::kUnavailable, ""},
+    Meaning{"NotImplemented", Code::kUnimplemented, ""},
     Meaning{"QuotaExceeded", Code::kResourceExhausted, ""},
     Meaning{"XMinioStorageFull", Code::kResourceExhausted, ""},
 };
@@ -53,8 +54,9 @@ Meaning meaning_of(int status) {
   if (status == 403)
     return {"", Code::kPermissionDenied, "look at the key and at what it is allowed to do"};
   if (status == 301 || status == 307) return {"", Code::kFailedPrecondition, kRegionHint};
-  if (status == 408 || status == 429 || status >= 500) return {"", Code::kUnavailable, ""};
+  if (status == 501) return {"", Code::kUnimplemented, ""};
   if (status == 507) return {"", Code::kResourceExhausted, ""};
+  if (status == 408 || status == 429 || status >= 500) return {"", Code::kUnavailable, ""};
   return {"", Code::kInternal, ""};
 }
 

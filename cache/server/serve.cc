@@ -11,8 +11,8 @@
 #include "base/strings.h"
 #include "cache/cache_protocol.h"
 #include "cache/server/cache_api.h"
-#include "cache/server/directory_storage.h"
 #include "cache/server/http_server.h"
+#include "cache/server/open_storage.h"
 #include "oci/url.h"
 
 namespace kiln::server {
@@ -20,6 +20,7 @@ namespace {
 
 constexpr uint64_t kMaxConfigFileBytes = 4U << 20U;
 constexpr size_t kMirrorThreads = 48;
+constexpr size_t kBucketThreads = 24;  // more, since they wait for a network
 
 // Whole lines, each with one write, so that those of several threads do not mix.
 Result<LineWriter> open_audit(const std::string& file) {
@@ -85,7 +86,7 @@ Status check_exposure(const ServeOptions& options) {
 
 // In the order in which they are needed: the server goes first.
 struct RegistryServer::Parts {
-  std::unique_ptr<DirectoryStorage> storage;
+  std::unique_ptr<BlobStorage> storage;
   ServeOptions options;
   Metrics metrics;
   std::optional<Registry> registry;
@@ -102,10 +103,17 @@ Result<std::unique_ptr<RegistryServer>> RegistryServer::start(ServeOptions optio
   KILN_TRY(check_exposure(options));
   auto parts = std::make_unique<Parts>();
   parts->options = std::move(options);
-  const ServerConfig& config = parts->options.config;
-  KILN_TRY_ASSIGN(parts->storage, DirectoryStorage::open(parts->options.storage));
+  ServerConfig& config = parts->options.config;
+  // A balancer may send who got a token from one server to another one.
+  if (is_bucket(parts->options.storage))
+    config.credentials.token_key =
+        keyed_hash(config.storage.secret_access_key, "kiln serve: key of tokens");
+  if (is_bucket(parts->options.storage)) KILN_TRY(check_shared_settings(config));
+  KILN_TRY_ASSIGN(parts->storage,
+                  open_storage(parts->options.storage, config.storage, parts->options.log));
   parts->registry.emplace(*parts->storage, RegistryOptions{config.quotas, config.collect_grace});
   HttpOptions http = config.http;
+  if (is_bucket(parts->options.storage)) http.disk_threads += kBucketThreads;
   if (!config.upstreams.empty()) {
     // Threads that wait for another registry are not missed by those who ask for what is here.
     const size_t waiting = http.disk_threads + kMirrorThreads;

@@ -15,7 +15,7 @@ namespace kiln::server {
 struct ServeOptions {
   std::string host;
   uint16_t port = 0;
-  std::string storage;              // a directory
+  std::string storage;              // a directory, or "s3://BUCKET/PREFIX"
   bool plaintext_anywhere = false;  // plain http on addresses that are not loopback
   ServerConfig config;
   LineWriter log;

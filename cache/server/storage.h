@@ -51,6 +51,9 @@ class UploadWriter {
   virtual ~UploadWriter() = default;
   virtual Status write(std::span<const std::byte> data) = 0;
   virtual uint64_t size() const = 0;  // of the whole upload
+  /// Nothing more comes. Success: what was written is seen by whoever goes on, in any process that
+  /// shares the storage. Without it that is tried.
+  virtual Status finish() { return {}; }
 };
 
 /// kAwaited: a blob that a mirrored manifest refers to and that nobody has asked for yet.
@@ -61,6 +64,25 @@ struct RecordKey {
   RecordKind kind = RecordKind::kBlob;
   std::string name;        // a tag, or a digest's component()
   std::string group = {};  // of kReferrer: the subject's component()
+};
+
+/// A time in which garbage is collected; one at a time over all processes that share a storage. To
+/// remove something: announce() it among others, look at it for the last time, erase it, and tell
+/// finished() when all that were announced were seen to.
+class Collection {
+ public:
+  virtual ~Collection() = default;
+  /// By the clock that the storage's times come from.
+  virtual TimePoint now() const = 0;
+  /// Whether other processes write here, so that no fence within this one keeps pushes out. Then
+  /// whatever touches something that was announced sees to it that it stays, and so may wait until
+  /// finished(). Blocks until that holds everywhere.
+  virtual bool is_shared() const = 0;
+  virtual Status announce_records(std::span<const RecordKey> records) = 0;
+  virtual Status announce_blobs(std::span<const BlobDigest> blobs) = 0;
+  /// kUnavailable: what was announced is too long ago to be removed. Asked before each removal.
+  virtual Status check() = 0;
+  virtual Status finished() = 0;
 };
 
 /// Thread-safe; every call may block. What a call published is durable when it returns.
@@ -116,6 +138,8 @@ class BlobStorage {
   virtual Result<bool> has_repository(const std::string& repository) = 0;
 
   // --- Upkeep.
+  /// kFailedPrecondition: another process is collecting.
+  virtual Result<std::unique_ptr<Collection>> begin_collection(TimePoint now) = 0;
   /// Puts a damaged blob where it is never read again.
   virtual Status quarantine_blob(const BlobDigest& digest) = 0;
 };

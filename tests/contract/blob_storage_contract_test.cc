@@ -11,6 +11,8 @@
 #include "base/fs.h"
 #include "base/io.h"
 #include "cache/server/directory_storage.h"
+#include "cache/server/s3_storage.h"
+#include "tests/fakes/fake_s3.h"
 #include "tests/fakes/must.h"
 
 namespace kiln::server {
@@ -38,6 +40,29 @@ class DirectoryUnderTest : public StorageUnderTest {
  private:
   TempDir dir_ = must(TempDir::create("/tmp", "kiln-storage-"));
   std::unique_ptr<DirectoryStorage> storage_;
+};
+
+/// A bucket with small pages and parts; each server that opens it knows nothing of the one before.
+class BucketUnderTest : public StorageUnderTest {
+ public:
+  BlobStorage& open() override {
+    S3StorageOptions options;
+    options.client.bucket = fake::FakeS3::kBucket;
+    options.client.endpoint = s3_.endpoint();
+    options.client.credentials = {fake::FakeS3::kAccessKey, fake::FakeS3::kSecretKey, ""};
+    options.prefix = "some/prefix";
+    options.sweeps = {std::chrono::milliseconds(0), std::chrono::milliseconds(0),
+                      std::chrono::milliseconds(1), std::chrono::seconds(60)};
+    options.chunk_bytes = 4;
+    options.part_bytes = fake::FakeS3::kLeastPartBytes;
+    if (!storage_) storage_ = must(S3Storage::open(std::move(options)));
+    return *storage_;
+  }
+  void close() override { storage_.reset(); }
+
+ private:
+  fake::FakeS3 s3_;
+  std::unique_ptr<S3Storage> storage_;
 };
 
 using Maker = std::unique_ptr<StorageUnderTest> (*)();
@@ -113,6 +138,25 @@ TEST_P(BlobStorageContract, UploadsSurviveRestarts) {
   must(storage().seal_upload(id, digest));
   must(storage().publish_upload(id, digest));
   EXPECT_EQ(read(digest), "half whole");
+}
+
+TEST_P(BlobStorageContract, BlobsOfManyPiecesAreWholeAndCanBeReadInPart) {
+  std::string bytes;
+  const std::string id = must(storage().create_upload("a"));
+  for (int i = 0; i < 12; ++i) {
+    const std::string piece(static_cast<size_t>(i % 5 + 3), static_cast<char>('a' + i));
+    append(id, piece);
+    bytes += piece;
+  }
+  const BlobDigest digest = digest_of(bytes);
+  EXPECT_EQ(must(storage().seal_upload(id, digest)), bytes.size());
+  must(storage().publish_upload(id, digest));
+  EXPECT_EQ(read(digest), bytes);
+  OpenBlob blob = must(storage().open_blob(digest));
+  if (auto* remote = std::get_if<std::unique_ptr<RemoteBytes>>(&blob.bytes)) {
+    const auto source = (*remote)->range(7, 11);
+    EXPECT_EQ(must(read_all(*source, 100, "range")), bytes.substr(7, 11));
+  }
 }
 
 TEST_P(BlobStorageContract, OneAtATimeWritesToAnUpload) {
@@ -236,11 +280,14 @@ TEST_P(BlobStorageContract, ManyThreadsPublishTheSameAndDifferentThings) {
   EXPECT_EQ(failures, 0);
 }
 
+template <class T>
+std::unique_ptr<StorageUnderTest> make() {
+  return std::make_unique<T>();
+}
+
 INSTANTIATE_TEST_SUITE_P(Storages, BlobStorageContract,
-                         ::testing::Values([]() -> std::unique_ptr<StorageUnderTest> {
-                           return std::make_unique<DirectoryUnderTest>();
-                         }),
-                         [](const auto&) { return "Directory"; });
+                         ::testing::Values(&make<DirectoryUnderTest>, &make<BucketUnderTest>),
+                         [](const auto& test) { return test.index == 0 ? "Directory" : "Bucket"; });
 
 TEST(DirectoryStorageTest, IsOpenedByOneAndOnlyIfItIsOurs) {
   const TempDir dir = must(TempDir::create("/tmp", "kiln-storage-"));

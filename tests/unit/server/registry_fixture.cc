@@ -28,9 +28,10 @@ ServerConfig TestRegistry::open_to_all() {
   return config;
 }
 
-TestRegistry::TestRegistry(ServerConfig config)
+TestRegistry::TestRegistry(ServerConfig config, std::unique_ptr<BlobStorage> storage)
     : dir_(must(TempDir::create("/tmp", "kiln-registry-"))) {
-  storage_ = must(DirectoryStorage::open(path("store")));
+  storage_ = std::move(storage);
+  if (!storage_) storage_ = must(DirectoryStorage::open(path("store")));
   registry_ =
       std::make_unique<Registry>(*storage_, RegistryOptions{config.quotas, config.collect_grace});
   if (!config.upstreams.empty())

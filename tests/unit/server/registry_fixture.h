@@ -34,7 +34,9 @@ struct Ask {
 /// What every test of the API starts from.
 class TestRegistry {
  public:
-  explicit TestRegistry(ServerConfig config = open_to_all());
+  /// `storage`: null: a directory of its own.
+  explicit TestRegistry(ServerConfig config = open_to_all(),
+                        std::unique_ptr<BlobStorage> storage = nullptr);
   static ServerConfig open_to_all();
   Reply ask(const Ask& ask) const;  // straight to the service
   Registry& registry() { return *registry_; }
@@ -47,7 +49,7 @@ class TestRegistry {
  private:
   TempDir dir_;
   mutable Guarded<std::vector<std::string>> lines_;
-  std::unique_ptr<DirectoryStorage> storage_;
+  std::unique_ptr<BlobStorage> storage_;
   Metrics metrics_;
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<Mirror> mirror_;

@@ -118,14 +118,14 @@ TEST(ServiceTest, ThePingChallengesWhoeverShouldLogIn) {
 }
 
 TEST(ServiceTest, TokensOfOurOwnExpire) {
-  Authenticator authenticator({{{"alice", kAlice}}, {}});
+  Authenticator authenticator({{{"alice", kAlice}}, {}, ""});
   const auto now = std::chrono::system_clock::now();
   Request request{"GET", "/", ""};
   request.headers = {{"authorization", "Bearer " + authenticator.issue_token("alice", now)}};
   ASSERT_TRUE(authenticator.authenticate(request, now));
   EXPECT_EQ(authenticator.authenticate(request, now)->name, "alice");
   EXPECT_FALSE(authenticator.authenticate(request, now + std::chrono::minutes(6)));
-  EXPECT_FALSE(Authenticator({{{"alice", kAlice}}, {}}).authenticate(request, now))
+  EXPECT_FALSE(Authenticator({{{"alice", kAlice}}, {}, ""}).authenticate(request, now))
       << "of another process";
 }
 
@@ -288,6 +288,23 @@ TEST(NamesTest, PatternsMatchWithinOrAcrossComponents) {
        })
     EXPECT_EQ(matches_repository(row.pattern, row.name), row.matches)
         << row.pattern << " " << row.name;
+}
+
+TEST(AuthenticatorTest, ServersOfOneRegistryTakeEachOthersTokens) {
+  Credentials credentials;
+  credentials.tokens = {{"ci", std::string(64, 'a')}};
+  const auto now = std::chrono::system_clock::now();
+  const auto name_at = [&](const std::string& key, const std::string& token) {
+    credentials.token_key = key;
+    Request request{"GET", "/v2/", "", {{"authorization", "Bearer " + token}}};
+    const auto outcome = Authenticator(credentials).authenticate(request, now);
+    return outcome ? outcome->name : "nobody";
+  };
+  credentials.token_key = "one key";
+  const std::string token = Authenticator(credentials).issue_token("alice", now);
+  EXPECT_EQ(name_at("one key", token), "alice");
+  EXPECT_EQ(name_at("another", token), "nobody");
+  EXPECT_EQ(name_at("", token), "nobody");
 }
 
 }  // namespace

@@ -1,0 +1,149 @@
+#include "cache/server/s3_sweeps.h"
+
+#include <sys/random.h>
+
+#include <array>
+#include <thread>
+
+#include "base/io.h"
+#include "base/strings.h"
+#include "cache/server/record_path.h"
+
+namespace kiln::server {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+constexpr uint64_t kMaxListBytes = 4U << 20U;
+// A collector that is not done by then gives up, and so long after that nobody heeds its list.
+constexpr auto kActTime = std::chrono::minutes(20);
+constexpr auto kListLife = std::chrono::minutes(60);
+constexpr auto kLeaseLife = std::chrono::minutes(30);
+
+}  // namespace
+
+Result<std::string> random_name() {
+  std::array<unsigned char, 16> bytes{};
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+    return fail_errno("getrandom", "name");
+  return BlobDigest::of(HashAlgorithm::kSha256, as_text(std::as_bytes(std::span(bytes))))
+      .hex()
+      .substr(0, 2 * bytes.size());
+}
+
+Result<S3Sweeps::View> S3Sweeps::look() {
+  std::map<std::string, std::shared_ptr<const Keys>> known = view_.lock()->lists;
+  View view{Steady::now()};  // before the question: what came later may be missing
+  KILN_TRY_ASSIGN(const S3Listing listing, client_.list(prefix_ + "sweeps/"));
+  for (const S3Object& object : listing.objects) {
+    if (object.modified + kListLife < listing.now) continue;  // its collector is gone
+    if (const auto found = known.find(object.key); found != known.end()) {
+      view.lists.insert(*found);
+      continue;
+    }
+    Result<std::string> text = client_.get(object.key, kMaxListBytes);
+    if (!text && text.error().code() == Code::kNotFound) continue;  // it is over
+    if (!text) return tl::unexpected(text.error());
+    const std::vector<std::string> lines = split(*text, '\n');
+    view.lists.emplace(object.key, std::make_shared<const Keys>(lines.begin(), lines.end()));
+  }
+  *view_.lock() = view;
+  return view;
+}
+
+Result<bool> S3Sweeps::is_listed(const std::vector<std::string>& keys, Freshness freshness) {
+  View view = *view_.lock();
+  const bool recent = view.asked && Steady::now() - *view.asked < times_.view;
+  if (!recent || freshness == Freshness::kNew) {
+    KILN_TRY_ASSIGN(view, look());
+  }
+  for (const auto& [name, list] : view.lists)
+    for (const std::string& key : keys)
+      if (list->contains(key)) return true;
+  return false;
+}
+
+Result<bool> S3Sweeps::waited_for(const std::vector<std::string>& keys) {
+  KILN_TRY_ASSIGN(bool listed, is_listed(keys, Freshness::kRecent));
+  if (!listed) return false;
+  const Steady::time_point end = Steady::now() + times_.patience;
+  while (listed) {
+    if (Steady::now() > end)
+      return fail(Code::kUnavailable, "a collection of garbage takes too long: push again");
+    std::this_thread::sleep_for(times_.poll);
+    KILN_TRY_ASSIGN(listed, is_listed(keys, Freshness::kNew));
+  }
+  return true;
+}
+
+/// The right to collect, as an object that says whose it is. It spares servers from doing the same
+/// work; nothing is lost if two have it.
+class S3Sweeps::Lease : public Collection {
+ public:
+  Lease(S3Sweeps& sweeps, std::string name, TimePoint now)
+      : sweeps_(sweeps), name_(std::move(name)), now_(now) {}
+  // A list that was not finished stays until nobody heeds it: a removal may still be on its way.
+  ~Lease() override {
+    (void)sweeps_.client_.remove(key());  // it expires
+  }
+  std::string key() const { return sweeps_.prefix_ + "collector"; }
+
+  TimePoint now() const override { return now_; }
+  bool is_shared() const override { return true; }
+  Status announce_records(std::span<const RecordKey> records) override {
+    std::string text;
+    for (const RecordKey& record : records) {
+      KILN_TRY_ASSIGN(const std::string path, record_path(record));
+      text += sweeps_.prefix_ + path + "\n";
+    }
+    return announce(text);
+  }
+  Status announce_blobs(std::span<const BlobDigest> blobs) override {
+    std::string text;
+    for (const BlobDigest& blob : blobs)
+      text += sweeps_.prefix_ + "blobs/" + std::string(server::to_string(blob.algorithm())) + "/" +
+              blob.hex() + "\n";
+    return announce(text);
+  }
+  Status check() override {
+    if (Steady::now() - announced_ < kActTime) return {};
+    return fail(Code::kUnavailable, "the object storage is too slow to collect garbage in it");
+  }
+  Status finished() override { return sweeps_.client_.remove(list_); }
+
+ private:
+  Status announce(const std::string& text) {
+    KILN_TRY(sweeps_.client_.put(key(), name_));  // ours for longer
+    KILN_TRY_ASSIGN(const std::string list, random_name());
+    list_ = sweeps_.prefix_ + "sweeps/" + list;
+    announced_ = Steady::now();
+    KILN_TRY(sweeps_.client_.put(list_, text));
+    std::this_thread::sleep_for(sweeps_.times_.announce);
+    return {};
+  }
+
+  S3Sweeps& sweeps_;
+  const std::string name_;
+  const TimePoint now_;
+  std::string list_;
+  Steady::time_point announced_;
+};
+
+// Not every object storage has conditional writes: who wrote last has it.
+Result<std::unique_ptr<Collection>> S3Sweeps::begin() {
+  const std::string key = prefix_ + "collector";
+  KILN_TRY_ASSIGN(const auto held, client_.head(key));
+  if (held && held->modified + kLeaseLife > held->now)
+    return fail(Code::kFailedPrecondition, "another server is collecting garbage");
+  KILN_TRY_ASSIGN(const std::string name, random_name());
+  KILN_TRY(client_.put(key, name));
+  std::this_thread::sleep_for(times_.view / 10);
+  KILN_TRY_ASSIGN(const std::string owner, client_.get(key, kMaxListBytes));
+  if (owner != name) return fail(Code::kFailedPrecondition, "another server is collecting garbage");
+  KILN_TRY_ASSIGN(const S3Listing old, client_.list(prefix_ + "sweeps/"));
+  for (const S3Object& list : old.objects)
+    if (list.modified + kListLife < old.now) KILN_TRY(client_.remove(list.key));
+  return std::make_unique<Lease>(*this, name, old.now);
+}
+
+}  // namespace kiln::server

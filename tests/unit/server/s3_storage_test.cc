@@ -1,0 +1,277 @@
+// A registry in a bucket that several servers write to.
+#include <gmock/gmock.h>
+
+#include <thread>
+
+#include "base/clock.h"
+#include "base/http_client.h"
+#include "base/io.h"
+#include "cache/server/http_server.h"
+#include "cache/server/open_storage.h"
+#include "cache/server/s3_storage.h"
+#include "tests/fakes/fake_s3.h"
+#include "tests/fakes/must.h"
+#include "tests/unit/server/registry_fixture.h"
+
+namespace kiln::server {
+namespace {
+
+using fake::code_of;
+using fake::FakeS3;
+using fake::must;
+using std::chrono::milliseconds;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+class S3StorageTest : public ::testing::Test {
+ protected:
+  S3StorageOptions options() const {
+    S3StorageOptions options;
+    options.client.bucket = FakeS3::kBucket;
+    options.client.endpoint = s3_.endpoint();
+    options.client.credentials = {FakeS3::kAccessKey, FakeS3::kSecretKey, ""};
+    options.client.attempts = 2;
+    options.client.first_delay = milliseconds(1);
+    options.sweeps = {milliseconds(0), milliseconds(0), milliseconds(1), std::chrono::seconds(60)};
+    options.chunk_bytes = 20;
+    options.part_bytes = FakeS3::kLeastPartBytes;
+    return options;
+  }
+  std::unique_ptr<S3Storage> open() const { return must(S3Storage::open(options())); }
+  static void append(BlobStorage& storage, const std::string& id, const std::string& bytes) {
+    const auto writer = must(storage.append(id, HashAlgorithm::kSha256));
+    must(writer->write(as_bytes(bytes)));
+    must(writer->finish());
+  }
+  static BlobDigest digest(const std::string& bytes) {
+    return BlobDigest::of(HashAlgorithm::kSha256, bytes);
+  }
+  std::string blob(const std::string& bytes) const {
+    return s3_.get("blobs/sha256/" + digest(bytes).hex());
+  }
+
+  FakeS3 s3_;
+  std::unique_ptr<S3Storage> one_ = open(), two_ = open();
+};
+
+TEST_F(S3StorageTest, AnUploadGoesOnThroughAnotherServer) {
+  const std::string id = must(one_->create_upload("team/app"));
+  const std::string first(50, 'a'), second(30, 'b'), all = first + second;
+  append(*one_, id, first);
+  const auto state = must(two_->upload(id));
+  ASSERT_TRUE(state);
+  EXPECT_EQ(state->repository, "team/app");
+  EXPECT_EQ(state->size, 50U);
+  append(*two_, id, second);
+  EXPECT_EQ(must(one_->upload(id))->size, 80U);
+  EXPECT_EQ(code_of(one_->seal_upload(id, digest(first))), "data_loss") << "it is longer by now";
+  EXPECT_EQ(must(one_->seal_upload(id, digest(all))), 80U);
+  EXPECT_EQ(blob(all), "");
+  must(one_->publish_upload(id, digest(all)));
+  EXPECT_EQ(blob(all), all);
+  EXPECT_FALSE(must(two_->upload(id)));
+  EXPECT_THAT(s3_.keys(), Not(Contains(StartsWith("uploads/"))));
+  EXPECT_EQ(s3_.open_multiparts(), 0U);
+}
+
+TEST_F(S3StorageTest, TwoServersThatWriteTheSameUploadPublishOnlyWhatIsVerified) {
+  const std::string id = must(one_->create_upload("a"));
+  const auto stalled = must(one_->append(id, HashAlgorithm::kSha256));
+  must(stalled->write(as_bytes(std::string(20, 'x'))));
+  // The client gave that server up and went on elsewhere, from where the bucket says.
+  append(*two_, id, std::string(20, 'y'));
+  must(stalled->write(as_bytes(std::string(20, 'z'))));
+  must(stalled->finish());
+  const std::string other = std::string(20, 'x') + std::string(20, 'z');
+  const std::string wanted = std::string(20, 'x') + std::string(20, 'y');
+  const bool is_wanted = two_->seal_upload(id, digest(wanted)).has_value();
+  const bool is_other = two_->seal_upload(id, digest(other)).has_value();
+  EXPECT_NE(is_wanted, is_other) << "one of them, and that is verified";
+  must(two_->seal_upload(id, digest(is_wanted ? wanted : other)));
+  must(two_->publish_upload(id, digest(is_wanted ? wanted : other)));
+  EXPECT_EQ(blob(is_wanted ? wanted : other), is_wanted ? wanted : other);
+}
+
+TEST_F(S3StorageTest, ASealThatBrokeOffLeavesNothingBehindWhenItsUploadExpires) {
+  const std::string id = must(one_->create_upload("a")), bytes(60, 'm');
+  append(*one_, id, bytes);
+  s3_.set_fault([](const fake::Request& request) -> std::optional<fake::Response> {
+    if (request.query.find("partNumber=2") == std::string::npos) return std::nullopt;
+    return FakeS3::error(503, "SlowDown");
+  });
+  EXPECT_EQ(code_of(one_->seal_upload(id, digest(bytes))), "unavailable");
+  s3_.set_fault({});
+  EXPECT_EQ(s3_.open_multiparts(), 1U);
+  s3_.advance(std::chrono::hours(2));
+  const TimePoint now = must(one_->begin_collection({}))->now();
+  EXPECT_EQ(must(two_->expire_uploads(now - std::chrono::hours(3))), 0U);
+  EXPECT_EQ(must(two_->expire_uploads(now - std::chrono::hours(1))), 1U);
+  EXPECT_EQ(s3_.open_multiparts(), 0U);
+  EXPECT_THAT(s3_.keys(), ElementsAre("kiln-registry"));
+  EXPECT_EQ(blob(bytes), "");
+}
+
+TEST_F(S3StorageTest, BytesThatDidNotReachTheBucketAreToldOf) {
+  const std::string id = must(one_->create_upload("a"));
+  s3_.set_fault([](const fake::Request& request) -> std::optional<fake::Response> {
+    if (request.method != "PUT") return std::nullopt;
+    return FakeS3::error(503, "SlowDown");
+  });
+  {
+    const auto writer = must(one_->append(id, HashAlgorithm::kSha256));
+    must(writer->write(as_bytes("small")));
+    EXPECT_EQ(code_of(writer->finish()), "unavailable");
+  }
+  s3_.set_fault({});
+  EXPECT_EQ(must(one_->upload(id))->size, 0U);
+  append(*one_, id, "again");
+  must(one_->seal_upload(id, digest("again")));
+}
+
+TEST_F(S3StorageTest, OneServerCollectsAtATime) {
+  auto collection = must(one_->begin_collection({}));
+  EXPECT_EQ(code_of(two_->begin_collection({})), "failed_precondition");
+  collection.reset();
+  must(two_->begin_collection({}));
+  // One that died is waited for, not for ever.
+  s3_.put("collector", "somebody");
+  EXPECT_EQ(code_of(two_->begin_collection({})), "failed_precondition");
+  s3_.advance(std::chrono::hours(1));
+  must(two_->begin_collection({}));
+}
+
+// Both orders of a push and a collection in two servers: whatever the push relies on is there.
+TEST_F(S3StorageTest, WhatIsAboutToBeCollectedIsWaitedForByWhoeverTouchesIt) {
+  const BlobDigest old = digest("old");
+  const RecordKey holding{"a", RecordKind::kBlob, old.component()};
+  must(one_->put_blob(old, "old"));
+  must(one_->put_record(holding, ""));
+  s3_.advance(std::chrono::hours(48));
+  auto collection = must(one_->begin_collection({}));
+  must(collection->announce_blobs(std::vector<BlobDigest>{old}));
+  std::string touched;
+  {
+    std::jthread push([&] { touched = code_of(two_->touch_blob(old)); });
+    must(one_->remove_blob(old));  // it was looked at before the touch
+    must(collection->finished());
+  }
+  EXPECT_EQ(touched, "not_found") << "the client sends it again";
+  // A touch before the last look is seen by it.
+  must(one_->put_blob(old, "old"));
+  s3_.advance(std::chrono::hours(48));
+  must(two_->touch_record(holding));
+  EXPECT_GT(*must(one_->record_touched(holding)), collection->now() + std::chrono::hours(40));
+  EXPECT_GT(*must(one_->blob_touched(old)), collection->now() + std::chrono::hours(40));
+  // What is made again while it is being taken away is there in the end.
+  must(collection->announce_records(std::vector<RecordKey>{holding}));
+  {
+    std::jthread push([&] { touched = code_of(two_->put_record(holding, "")); });
+    must(one_->erase_record(holding));
+    must(collection->finished());
+  }
+  EXPECT_EQ(touched, "ok");
+  EXPECT_TRUE(must(one_->record_touched(holding)));
+}
+
+TEST_F(S3StorageTest, ABucketWithSomethingElseIsLeftAlone) {
+  FakeS3 other;
+  other.put("photo.jpg", "x");
+  S3StorageOptions there = options();
+  there.client.endpoint = other.endpoint();
+  EXPECT_EQ(code_of(S3Storage::open(there)), "failed_precondition");
+  there.prefix = "registry";
+  must(S3Storage::open(there));
+  EXPECT_THAT(other.keys(), ElementsAre("photo.jpg", "registry/kiln-registry"));
+  other.put("registry/kiln-registry", "{\"format\":2}");
+  EXPECT_EQ(code_of(S3Storage::open(there)), "failed_precondition");
+}
+
+/// Two servers of one registry.
+class SharedRegistryTest : public S3StorageTest {
+ protected:
+  static ServerConfig config() {
+    ServerConfig config = TestRegistry::open_to_all();
+    config.collect_grace = std::chrono::hours(2);
+    return config;
+  }
+  static void push(const TestRegistry& registry, const std::string& tag) {
+    for (const std::string& blob : std::vector<std::string>{"config-" + tag, layer_of(tag)})
+      EXPECT_EQ(
+          registry.ask({"POST", "/v2/a/blobs/uploads/?digest=" + digest_of(blob), blob}).status,
+          201);
+    EXPECT_EQ(
+        registry
+            .ask(
+                {"PUT", "/v2/a/manifests/" + tag, manifest(tag), {{"Content-Type", kManifestType}}})
+            .status,
+        201);
+  }
+  static std::string layer_of(const std::string& tag) {
+    return "a layer of more than one piece " + tag;
+  }
+  static std::string manifest(const std::string& tag) {
+    return manifest_of({"config-" + tag, layer_of(tag)});
+  }
+  TestRegistry left_{config(), open()}, right_{config(), open()};
+};
+
+TEST_F(SharedRegistryTest, WhatIsPushedThroughOneIsPulledThroughTheOther) {
+  push(left_, "v1");
+  EXPECT_EQ(right_.ask({"GET", "/v2/a/manifests/v1"}).body, manifest("v1"));
+  const std::string layer = layer_of("v1");
+  HttpOptions options;
+  const auto server = must(HttpServer::start(options, right_.service(), right_.metrics().gauges));
+  HttpRequest request;
+  request.url =
+      "http://127.0.0.1:" + std::to_string(server->port()) + "/v2/a/blobs/" + digest_of(layer);
+  StringSink whole, part;
+  const auto client = HttpClient::create("kiln-test");
+  EXPECT_EQ(must(client->send(request, whole, {})).status, 200);
+  EXPECT_EQ(whole.data(), layer);
+  request.headers = {{"Range", "bytes=2-6"}};
+  EXPECT_EQ(must(client->send(request, part, {})).status, 206);
+  EXPECT_EQ(part.data(), "layer");
+  server->stop();
+  EXPECT_THAT(right_.ask({"GET", "/v2/a/tags/list"}).body, HasSubstr("\"v1\""));
+  EXPECT_EQ(right_.ask({"DELETE", "/v2/a/manifests/v1"}).status, 202);
+  EXPECT_EQ(left_.ask({"GET", "/v2/a/manifests/v1"}).status, 404);
+}
+
+TEST_F(SharedRegistryTest, CollectionTakesWhatNobodyHoldsAndNothingElse) {
+  s3_.advance(std::chrono::hours(-3));
+  push(left_, "old");
+  push(left_, "kept");
+  const std::string digest = digest_of(manifest("old"));
+  EXPECT_EQ(left_.ask({"DELETE", "/v2/a/manifests/" + digest}).status, 202);
+  EXPECT_EQ(right_.service().collect().value().blobs, 0U) << "within the grace";
+  s3_.advance(std::chrono::hours(3));
+  // Told of by HEAD: the client will not send it.
+  const std::string asked = "/v2/a/blobs/" + digest_of("config-old");
+  EXPECT_EQ(left_.ask({"HEAD", asked}).status, 200);
+  const auto collected = right_.service().collect();
+  ASSERT_TRUE(collected);
+  EXPECT_EQ(collected->holdings, 1U);
+  EXPECT_EQ(collected->blobs, 2U) << "the layer, and the manifest";
+  EXPECT_EQ(left_.ask({"GET", asked}).status, 200);
+  EXPECT_EQ(left_.ask({"GET", "/v2/a/manifests/kept"}).status, 200);
+  EXPECT_THAT(s3_.keys(), Not(Contains(StartsWith("sweeps/"))));
+  EXPECT_THAT(s3_.keys(), Not(Contains("collector")));
+  push(left_, "old");
+  EXPECT_EQ(right_.ask({"GET", "/v2/a/manifests/old"}).status, 200);
+}
+
+TEST(OpenStorageTest, SaysWhatIsWrong) {
+  for (const char* name : {"s3://", "s3://Bucket/x", "s3://bucket/a//b", "s3://bucket/../b"})
+    EXPECT_EQ(code_of(open_storage(name, {}, {})), "invalid_argument") << name;
+  EXPECT_EQ(code_of(open_storage("s3://bucket", {}, {})), "invalid_argument") << "no key";
+  ServerConfig config;
+  EXPECT_TRUE(check_shared_settings(config));
+  config.collect_grace = std::chrono::minutes(5);
+  EXPECT_FALSE(check_shared_settings(config));
+}
+
+}  // namespace
+}  // namespace kiln::server
