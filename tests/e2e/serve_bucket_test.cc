@@ -1,0 +1,177 @@
+// Two `kiln serve` on one bucket of an S3 server that is not ours.
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <filesystem>
+
+#include "base/http_client.h"
+#include "base/io.h"
+#include "base/strings.h"
+#include "tests/e2e/fault_tools.h"
+#include "tests/e2e/kiln_runner.h"
+#include "tests/fakes/must.h"
+
+namespace kiln::e2e {
+namespace {
+
+using fake::must;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char* kSearchPath = "/usr/local/bin:/usr/bin:/usr/sbin";
+
+/// Gives some bytes, then calls `then` and fails: what a client does that loses its server.
+class BrokenBody : public Source {
+ public:
+  BrokenBody(std::string_view bytes, std::function<void()> then)
+      : left_(bytes), then_(std::move(then)) {}
+  Result<size_t> read(std::span<std::byte> buffer) override {
+    if (left_.empty()) {
+      then_();
+      return fail(Code::kUnavailable, "the server was killed");
+    }
+    const size_t n = std::min(buffer.size(), left_.size());
+    std::copy_n(as_bytes(left_).data(), n, buffer.data());
+    left_.remove_prefix(n);
+    return n;
+  }
+
+ private:
+  std::string_view left_;
+  std::function<void()> then_;
+};
+
+class ServeBucketTest : public KilnTest {
+ protected:
+  void SetUp() override {
+    KilnTest::SetUp();
+    if (IsSkipped()) return;
+    for (const char* tool : {"node", "npm", "skopeo"})
+      if (!find_program(tool, kSearchPath)) GTEST_SKIP() << "needs " << tool;
+    const std::filesystem::path build =
+        std::filesystem::path(KILN_BINARY).parent_path().parent_path();
+    const std::string server = build / "s3-server";
+    const Output installed =
+        command({std::string(KILN_SOURCE_DIR) + "/scripts/install-s3-server", server});
+    if (installed.exit_code != 0)
+      GTEST_SKIP() << "the S3 server could not be installed: see " << server << "/install.log";
+    // "node -e" gives a program no name of its own.
+    const std::string run = "process.argv.splice(1, 0, 's3rver'); require('" + server +
+                            "/node_modules/@20minutes/s3rver/lib/cli').parseAsync(process.argv)";
+    bucket_ =
+        RunningProcess::start({"node", "-e", run, "--", "-d", path("bucket"), "-a", "127.0.0.1",
+                               "-p", "0", "-s", "--configure-bucket", "kiln-e2e"},
+                              environment_);
+    ASSERT_TRUE(bucket_ && bucket_->saw("listening on 127.0.0.1:") && bucket_->saw("\n"));
+    endpoint_ = "http://127.0.0.1:" + std::to_string(port_in(bucket_->text()));
+  }
+
+  static int port_in(const std::string& text) {
+    const std::string host = "127.0.0.1:";
+    return std::stoi(text.substr(text.rfind(host) + host.size()));
+  }
+  std::optional<RunningProcess> start_kiln(const std::string& secret = "S3RVER") const {
+    std::vector<std::string> environment = environment_;
+    environment.insert(environment.end(),
+                       {"AWS_ACCESS_KEY_ID=S3RVER", "AWS_SECRET_ACCESS_KEY=" + secret,
+                        "AWS_ENDPOINT_URL=" + endpoint_});
+    return RunningProcess::start(
+        {KILN_BINARY, "serve", "--listen", "127.0.0.1:0", "--storage", "s3://kiln-e2e/registry"},
+        environment);
+  }
+  void start_both() {
+    for (std::optional<RunningProcess>* server : {&one_, &two_}) {
+      *server = start_kiln();
+      ASSERT_TRUE(*server && (*server)->saw(" on http://127.0.0.1:") && (*server)->saw("\n"))
+          << (*server ? (*server)->text() : "");
+    }
+  }
+  static std::string host(const std::optional<RunningProcess>& server) {
+    return "127.0.0.1:" + std::to_string(port_in(server->text()));
+  }
+  Result<HttpResponse> send(const std::string& method, const std::string& url, Source& body,
+                            uint64_t bytes, Sink& answer) const {
+    HttpRequest request;
+    request.method = method;
+    request.url = "http://" + url;
+    if (bytes > 0) {
+      request.body = &body;
+      request.body_bytes = bytes;
+    }
+    return client_->send(request, answer, {});
+  }
+  Result<HttpResponse> ask(const std::string& method, const std::string& url,
+                           const std::string& body = {}) const {
+    StringSource source(body);
+    StringSink sink;
+    return send(method, url, source, body.size(), sink);
+  }
+  static void stop(std::optional<RunningProcess>& server) {
+    server->signal(SIGTERM);
+    EXPECT_EQ(server->wait().exit_code, 0);
+  }
+
+  std::optional<RunningProcess> bucket_, one_, two_;
+  std::string endpoint_;
+  std::unique_ptr<HttpClient> client_ = HttpClient::create("kiln-test");
+};
+
+TEST_F(ServeBucketTest, WhatIsPushedThroughOneServerIsPulledThroughTheOther) {
+  start_both();
+  const std::string c = context("c", {{"Dockerfile", "FROM base\nCOPY a /a\n"}, {"a", "from-a\n"}});
+  (void)build(c, {"-o", "type=oci,dest=" + path("o.tar")});
+  const Output pushed =
+      command({"skopeo", "copy", "-q", "--insecure-policy", "--dest-tls-verify=false",
+               "oci-archive:" + path("o.tar"), "docker://" + host(one_) + "/team/app:1"});
+  ASSERT_EQ(pushed.exit_code, 0) << pushed.err;
+  const Output pulled =
+      command({"skopeo", "copy", "-q", "--insecure-policy", "--src-tls-verify=false",
+               "docker://" + host(two_) + "/team/app:1", "dir:" + path("pulled")});
+  ASSERT_EQ(pulled.exit_code, 0) << pulled.err;
+  const std::string on =
+      context("on", {{"Dockerfile", "FROM " + host(two_) + "/team/app:1\nRUN cat a > b\n"}});
+  EXPECT_EQ(built_file(on, "b"), "from-a\n");
+  stop(one_);
+  EXPECT_EQ(must(ask("GET", host(two_) + "/v2/team/app/manifests/1")).status, 200);
+  stop(two_);
+}
+
+TEST_F(ServeBucketTest, AnUploadGoesOnElsewhereAfterItsServerWasKilled) {
+  start_both();
+  std::string bytes(24U << 20U, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 2654435761U >> 13U);
+  const std::string location =
+      *must(ask("POST", host(one_) + "/v2/a/blobs/uploads/")).header("location");
+  ASSERT_EQ(must(ask("PATCH", host(one_) + location, bytes.substr(0, 9U << 20U))).status, 202);
+  BrokenBody half(std::string_view(bytes).substr(9U << 20U, 10U << 20U),
+                  [&] { one_->signal(SIGKILL); });
+  StringSink sink;
+  EXPECT_FALSE(send("PATCH", host(one_) + location, half, 15U << 20U, sink));
+  (void)one_->wait();
+  const auto state = must(ask("GET", host(two_) + location));
+  ASSERT_EQ(state.status, 204);
+  const std::string range = *state.header("range");
+  const size_t there = std::stoul(range.substr(range.find('-') + 1)) + 1;
+  EXPECT_GE(there, 9U << 20U);
+  ASSERT_EQ(must(ask("PATCH", host(two_) + location, bytes.substr(there))).status, 202);
+  const std::string digest = Digest::of(bytes).to_string();
+  ASSERT_EQ(must(ask("PUT", host(two_) + location + "?digest=" + digest)).status, 201);
+  StringSource none("");
+  StringSink got;
+  EXPECT_EQ(must(send("GET", host(two_) + "/v2/a/blobs/" + digest, none, 0, got)).status, 200);
+  EXPECT_TRUE(got.data() == bytes);
+  stop(two_);
+}
+
+TEST_F(ServeBucketTest, AWrongSecretIsToldOfAndNotShown) {
+  auto server = start_kiln("not-the-secret");
+  ASSERT_TRUE(server);
+  const Output output = server->wait();
+  EXPECT_NE(output.exit_code, 0);
+  EXPECT_THAT(output.err, HasSubstr("SignatureDoesNotMatch"));
+  EXPECT_THAT(output.err, HasSubstr("AWS_SECRET_ACCESS_KEY"));
+  EXPECT_THAT(output.err, Not(HasSubstr("not-the-secret")));
+}
+
+}  // namespace
+}  // namespace kiln::e2e
