@@ -5,7 +5,7 @@
 
 namespace kiln::oci {
 
-inline constexpr size_t kParallelBlobs = 3;  // as Docker: more gain little, and registries count
+inline constexpr size_t kParallelBlobs = 4;  // as BuildKit: more gain little, and registries count
 
 /// for_each_at_once with kParallelBlobs.
 inline Status for_each_blob(size_t count, const std::function<Status(size_t)>& one) {

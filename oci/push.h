@@ -49,7 +49,7 @@ class ImagePush {
                                                  ContentStore& content, Request request,
                                                  std::stop_token stop);
 
-  /// Layers and configs, three at a time, those that are there not again; then the manifests under
+  /// Layers and configs, four at a time, those that are there not again; then the manifests under
   /// their digests, what refers to others after them. With an index whose manifests are not all
   /// here, those that are missing must be in the repository already: kFailedPrecondition.
   Status send(const PushEvents& events, std::stop_token stop);

@@ -21,7 +21,7 @@ struct CopyRoute {
 using OnCopied = std::function<void(const Descriptor& blob, const Upload& how)>;
 
 /// `manifest` (or index) of `from` and all that it names, under its digest; an index with all its
-/// manifests. Blobs first, three at a time, then what names them. kNotFound; kDataLoss: bytes that
+/// manifests. Blobs first, four at a time, then what names them. kNotFound; kDataLoss: bytes that
 /// do not match their digest, which the registry never gets the last of. Blocks.
 Status copy_manifest(const CopyRoute& route, const Digest& manifest, const OnCopied& on_copied,
                      std::stop_token stop);
