@@ -51,7 +51,11 @@ Result<std::unique_ptr<SharedCaches>> SharedCaches::open(const Inputs& inputs,
     if (target.signing)
       transport = std::make_shared<cache::SignedTransport>(
           cache::SignedTransport::Config{std::move(transport), {}, target.signing, {}});
-    if (target.place.mounts.any()) caches->mounts_.write_to(transport, target.place.mounts);
+    if (target.place.mounts.any())
+      caches->mounts_.write_to(transport, target.place.mounts,
+                               [self = caches.get(), i = caches->fillings_.size()] {
+                                 return !self->fillings_[i].exporting->lost();
+                               });
     caches->fillings_.push_back({target, std::move(transport), nullptr});
   }
   return caches;

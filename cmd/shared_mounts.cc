@@ -16,8 +16,9 @@ void BuildMounts::read_from(std::shared_ptr<cache::CacheTransport> transport, Mo
   readers_.push_back(std::move(reader));
 }
 
-void BuildMounts::write_to(std::shared_ptr<cache::CacheTransport> transport, MountNames names) {
-  writers_.push_back({std::move(transport), std::move(names)});
+void BuildMounts::write_to(std::shared_ptr<cache::CacheTransport> transport, MountNames names,
+                           std::function<bool()> usable) {
+  writers_.push_back({std::move(transport), std::move(names), std::move(usable)});
 }
 
 BuildMounts::Filled BuildMounts::fill(const std::string& id, const std::string& path,
@@ -46,7 +47,7 @@ void BuildMounts::send(const std::stop_token& stop) {
   const std::set<std::string> used = *used_.lock();
   for (const Writer& writer : writers_) {
     for (const std::string& id : used) {
-      if (!writer.names.contain(id)) continue;
+      if (!writer.names.contain(id) || !writer.usable()) continue;
       const Status sent = send_one(writer, id, stop);
       if (stop.stop_requested()) return;
       if (sent) continue;

@@ -29,12 +29,13 @@ class BuildMounts : public SharedMounts {
   };
   explicit BuildMounts(Config config) : config_(std::move(config)) {}
 
-  /// `usable` says whether the cache is worth asking still.
+  /// `usable` says whether the cache is worth asking still; of both.
   void read_from(std::shared_ptr<cache::CacheTransport> transport, MountNames names,
                  std::function<bool()> usable);
   /// Between solves.
   void stop_reading() { readers_.clear(); }
-  void write_to(std::shared_ptr<cache::CacheTransport> transport, MountNames names);
+  void write_to(std::shared_ptr<cache::CacheTransport> transport, MountNames names,
+                std::function<bool()> usable);
 
   Filled fill(const std::string& id, const std::string& path, std::stop_token stop) override;
   void on_use(const std::string& id) override;
@@ -51,6 +52,7 @@ class BuildMounts : public SharedMounts {
   struct Writer {
     std::shared_ptr<cache::CacheTransport> transport;
     MountNames names;
+    std::function<bool()> usable;
   };
   Status send_one(const Writer& writer, const std::string& id, const std::stop_token& stop);
 

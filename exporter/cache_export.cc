@@ -91,6 +91,11 @@ void CacheExport::offer(const SolvedEdge& edge) {
   start();
 }
 
+bool CacheExport::lost() {
+  const std::lock_guard hold(mutex_);
+  return !outcome_;
+}
+
 void CacheExport::start() {
   if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
   changed_.notify_all();

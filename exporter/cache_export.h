@@ -53,6 +53,8 @@ class CacheExport {
 
   /// A result is there: it is sent in the background if it belongs into the cache. Never blocks.
   void offer(const SolvedEdge& edge);
+  /// True: the cache failed, and would be tried in vain.
+  bool lost();
   /// Sends what is missing of `solution` (nullopt: the build failed; what was offered is sent) and
   /// ends the export. Blocks; kCancelled on stop. kUnavailable: the cache; entries published
   /// before it stay.
