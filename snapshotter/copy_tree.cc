@@ -90,7 +90,6 @@ class TreeCopier {
     struct stat st {};
     if (::fstatat(from, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0)
       return fail_errno("stat", path.str());
-    if (S_ISSOCK(st.st_mode)) return false;
     if (S_ISDIR(st.st_mode)) {
       if (::mkdirat(to, name.c_str(), S_IRWXU) != 0)
         return fail_errno("make directory", path.str());
@@ -132,7 +131,7 @@ class TreeCopier {
     return copy_metadata(source.get(), copy.get(), path);
   }
 
-  // Symlinks, devices and fifos.
+  // Symlinks, devices, fifos and sockets.
   static Status copy_node(int from, int to, const RelPath& path, const struct stat& st) {
     const std::string name(path.name());
     int made = 0;

@@ -1,6 +1,6 @@
 // A whole tree copied with everything that a file system can say about it: data (shared by reflink
-// where possible), modes, owners, times, xattrs, hardlinks, devices, fifos, symlinks. Sockets are
-// left out, as in layers.
+// where possible), modes, owners, times, xattrs, hardlinks, devices, fifos, sockets (of which
+// layers know nothing), symlinks.
 #pragma once
 
 #include <stop_token>

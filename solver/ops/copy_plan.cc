@@ -122,6 +122,10 @@ class CopyPlan {
     entry.gid = options_.owner ? options_.owner->gid : from.st.st_gid;
     entry.mtime = time_of(copy_, from.st.st_mtim);
     entry.special_device = from.st.st_rdev;
+    if (S_ISSOCK(from.st.st_mode)) {  // an empty file (C15): it is never opened
+      entry.mode = (entry.mode & ~mode_t{S_IFMT}) | S_IFREG;
+      return entry;
+    }
     entry.source = source_.index;
     entry.text = from.source.str();
     if (S_ISREG(from.st.st_mode)) {

@@ -41,9 +41,6 @@ Error not_found(const TreeView& source, const RelPath& named, const RelPath& rea
   Error error(Code::kNotFound, quote(named.absolute()) + ": not found");
   const std::string rule = source.hidden_by(reached);
   if (!rule.empty()) return error.hint("it is excluded by the rule " + rule);
-  const auto on_disk = source.root().stat(reached, FollowLast::kNo);
-  if (on_disk && *on_disk && S_ISSOCK((*on_disk)->st_mode))
-    return error.hint("it is a socket, which cannot be copied: it is nothing without its process");
   // Names are helpful only beside the first component that is missing.
   RelPath missing = reached;
   for (RelPath up = reached.parent(); !missing.is_root(); missing = up, up = up.parent())

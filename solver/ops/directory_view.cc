@@ -7,11 +7,7 @@
 namespace kiln {
 
 Result<std::optional<struct stat>> DirectoryView::stat(const RelPath& path) const {
-  if (!path.is_root()) {
-    KILN_TRY_ASSIGN(std::optional<struct stat> found, root_.stat(path, FollowLast::kNo));
-    if (found && S_ISSOCK(found->st_mode)) found.reset();  // as in list()
-    return found;
-  }
+  if (!path.is_root()) return root_.stat(path, FollowLast::kNo);
   struct stat st {};
   if (::fstat(root_.fd(), &st) != 0) return fail_errno("stat", "/");
   return std::optional(st);
@@ -28,7 +24,7 @@ Result<std::vector<TreeNames::Entry>> DirectoryView::list(const RelPath& directo
       if (errno == ENOENT) continue;
       return fail_errno("stat", directory.child(entry.name).absolute());
     }
-    if (!S_ISSOCK(entry.st.st_mode)) entries.push_back(std::move(entry));
+    entries.push_back(std::move(entry));
   }
   return entries;
 }

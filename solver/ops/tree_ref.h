@@ -32,7 +32,7 @@ class TreeNames {
   /// nullopt: absent, hidden, or below something that is no directory. A symlink is itself. Owners
   /// are the tree's, not the disk's: a context's files belong to 0:0 (DOCKERFILE.md C11).
   virtual Result<std::optional<struct stat>> stat(const RelPath& path) const = 0;
-  /// Sorted bytewise by name, without sockets. kNotFound, kInvalidArgument: no directory.
+  /// Sorted bytewise by name. kNotFound, kInvalidArgument: no directory.
   virtual Result<std::vector<Entry>> list(const RelPath& directory) const = 0;
   virtual Result<std::string> read_link(const RelPath& path) const = 0;
 };

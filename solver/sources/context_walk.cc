@@ -15,6 +15,9 @@
 namespace kiln::internal {
 namespace {
 
+// To start the task scheduler takes longer than to read a small context.
+constexpr size_t kEntriesAlone = 256;
+
 class Walk {
  public:
   Walk(const Root& root, const WalkRules& rules, std::stop_token stop)
@@ -23,7 +26,7 @@ class Walk {
   Result<std::unique_ptr<ContextDirectory>> run() {
     auto top = std::make_unique<ContextDirectory>();
     visit(Place{RelPath(), {}, {}, rules_.only}, *top);
-    tasks_.wait();
+    if (tasks_) tasks_->wait();
     if (auto failed = failure_.lock(); failed->has_value()) return tl::unexpected(**failed);
     prune(*top);
     return top;
@@ -71,8 +74,7 @@ class Walk {
     }
     KILN_TRY_ASSIGN(std::vector<DirEntry> entries, list_dir(fd.get()));
     names.reserve(entries.size());
-    for (DirEntry& entry : entries)
-      if (entry.type != DT_SOCK) names.push_back(std::move(entry.name));
+    for (DirEntry& entry : entries) names.push_back(std::move(entry.name));
     return names;
   }
 
@@ -88,7 +90,7 @@ class Walk {
       if (errno == ENOENT) return {};
       return fail_errno("read the build context: stat", place.path.child(name).absolute());
     }
-    if (S_ISSOCK(st.st_mode) || (!wanted && !S_ISDIR(st.st_mode))) return {};
+    if (!wanted && !S_ISDIR(st.st_mode)) return {};
     ContextEntry& entry = into.entries.emplace_back(ContextEntry::of(name, st));
     if (S_ISLNK(st.st_mode)) KILN_TRY(read_target(fd, place.path.child(name), entry));
     if (!S_ISDIR(st.st_mode)) return {};
@@ -134,11 +136,18 @@ class Walk {
     return {};
   }
 
+  /// Until there are tasks, only the caller's thread is here.
   void start(ContextDirectory& into, std::vector<Place> below) {
+    if (!tasks_) entries_alone_ += into.entries.size();
     size_t next = 0;
     for (ContextEntry& entry : into.entries) {
       if (!entry.directory) continue;
-      tasks_.run([this, place = std::move(below[next++]), directory = entry.directory.get()] {
+      if (!tasks_ && entries_alone_ <= kEntriesAlone) {
+        visit(below[next++], *entry.directory);
+        continue;
+      }
+      if (!tasks_) tasks_.emplace();
+      tasks_->run([this, place = std::move(below[next++]), directory = entry.directory.get()] {
         visit(place, *directory);
       });
     }
@@ -157,7 +166,8 @@ class Walk {
   const Root& root_;
   const WalkRules& rules_;
   const std::stop_token stop_;
-  tbb::task_group tasks_;
+  size_t entries_alone_ = 0;
+  std::optional<tbb::task_group> tasks_;  // once the context is seen not to be small
   Guarded<std::optional<Error>> failure_;
 };
 

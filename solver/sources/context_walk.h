@@ -17,7 +17,7 @@ struct WalkRules {
   const FollowTree* only = nullptr;  // null: everything
 };
 
-/// Entries that vanish meanwhile are left out; sockets too. kPermissionDenied names what cannot be
+/// Entries that vanish meanwhile are left out. kPermissionDenied names what cannot be
 /// read. kInvalidArgument: a name with a NUL or an unreadable pattern.
 Result<std::unique_ptr<ContextDirectory>> walk_context(const Root& root, const WalkRules& rules,
                                                        std::stop_token stop);

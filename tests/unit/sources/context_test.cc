@@ -69,7 +69,7 @@ TEST_F(ContextTest, TheLastMatchingRuleIsNamed) {
   EXPECT_EQ(view->hidden_by(path("b/c")), "\"*\" in .dockerignore");
 }
 
-TEST_F(ContextTest, SocketsAreLeftOutAndFifosAreNeverOpened) {
+TEST_F(ContextTest, SocketsAndFifosAreNeverOpened) {
   make("f a 0644 0:0 x");
   ASSERT_EQ(::mkfifo((directory_.path() + "/fifo").c_str(), 0644), 0);
   const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -78,7 +78,7 @@ TEST_F(ContextTest, SocketsAreLeftOutAndFifosAreNeverOpened) {
   const std::string name = directory_.path() + "/socket";
   name.copy(address.sun_path, sizeof address.sun_path - 1);
   ASSERT_EQ(::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  EXPECT_EQ(paths(*open({})), "a fifo ");
+  EXPECT_EQ(paths(*open({})), "a fifo socket ");
 }
 
 TEST_F(ContextTest, FollowPathsRestrictTheWalk) {
