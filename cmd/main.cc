@@ -1,5 +1,4 @@
 // Arguments, signals, and the one place where errors become text and an exit status.
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -148,19 +147,9 @@ int main_status(int argc, char** argv) {
   return failed.exit_code;
 }
 
-// Memory that was used once is used again, so it is not handed back in between: that was 350 calls
-// in a build of thirty steps.
-void keep_freed_memory() {
-  constexpr int kKeptBytes = 32 << 20, kStepBytes = 512 << 10, kMappedAloneBytes = 4 << 20;
-  (void)::mallopt(M_MMAP_THRESHOLD, kMappedAloneBytes);  // each is a wish
-  (void)::mallopt(M_TRIM_THRESHOLD, kKeptBytes);
-  (void)::mallopt(M_TOP_PAD, kStepBytes);
-}
-
 }  // namespace
 }  // namespace kiln::cmd
 
 int main(int argc, char** argv) {
-  kiln::cmd::keep_freed_memory();
   return kiln::cmd::main_status(argc, argv);
 }
