@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/digest.h"
 #include "tests/e2e/fault_fixture.h"
 
 namespace kiln::e2e {
@@ -221,6 +222,44 @@ TEST_F(DockerTest, WhatDockerSavesIsLoadedAndBuiltOn) {
   const std::string c =
       context("on", {{"Dockerfile", "FROM back:1\nUSER root\nRUN cat a b > c\n"}});
   EXPECT_EQ(built_file(c, "w/c"), "from-a\nhi\n");
+}
+
+// As a peer of registry and of client: each pulls what the other pushed, after a login.
+TEST_F(DockerTest, PushesToAndPullsFromKilnServe) {
+  environment_.emplace_back("DOCKER_CONFIG=" + path("docker-config"));
+  ASSERT_TRUE(write_file(path("kiln.toml"), "[[auth.token]]\nname = 'ci'\nsha256 = '" +
+                                                Digest::of("t0ken").hex() + "'\n"));
+  auto server = RunningProcess::start({KILN_BINARY, "serve", "--listen", "127.0.0.1:0", "--storage",
+                                       path("registry"), "--config", path("kiln.toml")},
+                                      environment_);
+  ASSERT_TRUE(server && server->saw("\n"));
+  const std::string said = server->text();
+  const size_t at = said.find("127.0.0.1:");
+  ASSERT_NE(at, std::string::npos) << said;
+  const std::string registry = said.substr(at, said.find_first_not_of("0123456789.:", at) - at);
+  const std::string theirs = registry + "/team/app:docker", ours = registry + "/team/app:kiln";
+
+  (void)must_run({"docker", "load", "-i", path("dd.tar")});
+  (void)must_run({"docker", "tag", "app:1", theirs});
+  EXPECT_NE(command({"docker", "push", theirs}).exit_code, 0);  // nobody has logged in
+  (void)must_run(
+      {"/bin/sh", "-c", "printf t0ken | docker login -u ci --password-stdin " + registry});
+  (void)must_run({"docker", "push", theirs});
+  EXPECT_EQ(kiln({"tag", "app:1", ours}).exit_code, 0);
+  const Output pushed = kiln({"push", ours});
+  EXPECT_EQ(pushed.exit_code, 0) << pushed.err;
+  (void)must_run({"docker", "rmi", "app:1", theirs});
+
+  (void)must_run({"docker", "pull", ours});
+  const Json seen = parse(must_run({"docker", "inspect", ours}).out).elements().at(0);
+  expect_same_config(seen["Config"]);
+  const Output ran = command({"docker", "run", "--rm", "--network=host", ours});
+  EXPECT_EQ(ran.out, "from-a\n") << ran.err;
+  const std::string c =
+      context("on", {{"Dockerfile", "FROM " + theirs + "\nUSER root\nRUN cat a b > c\n"}});
+  EXPECT_EQ(built_file(c, "w/c"), "from-a\nhi\n");
+  server->signal(SIGTERM);
+  EXPECT_EQ(server->wait().exit_code, 0);
 }
 
 }  // namespace
