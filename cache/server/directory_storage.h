@@ -28,7 +28,7 @@ class DirectoryStorage : public BlobStorage {
   Result<std::optional<UploadState>> upload(const std::string& id) override;
   Result<std::unique_ptr<UploadWriter>> append(const std::string& id,
                                                HashAlgorithm algorithm) override;
-  Result<uint64_t> seal_upload(const std::string& id, const BlobDigest& digest) override;
+  Result<UploadBytes> seal_upload(const std::string& id, const BlobDigest& digest) override;
   Status publish_upload(const std::string& id, const BlobDigest& digest) override;
   Status drop_upload(const std::string& id) override;
   Result<size_t> expire_uploads(TimePoint before) override;

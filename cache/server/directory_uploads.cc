@@ -1,11 +1,9 @@
 // Uploads of directory_storage.h: a directory each, with what came so far in "data" and whose it is
 // in "repository".
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 
 #include "base/io.h"
@@ -21,15 +19,6 @@ constexpr uint64_t kMaxOwnerBytes = 4096;
 constexpr size_t kRereadBytes = 256U << 10U;
 // Further uploads are hashed when they end: their bytes are read again then.
 constexpr size_t kMaxRememberedUploads = 1024;
-
-Result<std::string> random_id() {
-  std::array<unsigned char, 16> bytes{};
-  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
-    return fail_errno("getrandom", "upload id");
-  return BlobDigest::of(HashAlgorithm::kSha256, as_text(std::as_bytes(std::span(bytes))))
-      .hex()
-      .substr(0, 2 * bytes.size());
-}
 
 Result<uint64_t> size_of(int fd, const std::string& path) {
   struct stat st {};
@@ -121,7 +110,7 @@ Result<DirectoryStorage::Claim> DirectoryStorage::claim(const std::string& id) {
 }
 
 Result<std::string> DirectoryStorage::create_upload(const std::string& repository) {
-  KILN_TRY_ASSIGN(std::string id, random_id());
+  KILN_TRY_ASSIGN(std::string id, random_name());
   KILN_TRY_ASSIGN(const std::string path, upload_path(id));
   if (::mkdir(path.c_str(), 0700) != 0) return fail_errno("make directory", path);
   KILN_TRY(write_file(path + "/data", ""));
@@ -179,7 +168,7 @@ Result<BlobDigest> DirectoryStorage::digest_of_upload(Claim& claim, const std::s
   }
 }
 
-Result<uint64_t> DirectoryStorage::seal_upload(const std::string& id, const BlobDigest& digest) {
+Result<UploadBytes> DirectoryStorage::seal_upload(const std::string& id, const BlobDigest& digest) {
   KILN_TRY_ASSIGN(const std::string path, upload_path(id));
   KILN_TRY_ASSIGN(Claim claim, this->claim(id));
   Fd data(::open((path + "/data").c_str(), O_RDONLY | O_CLOEXEC));
@@ -189,8 +178,8 @@ Result<uint64_t> DirectoryStorage::seal_upload(const std::string& id, const Blob
     return tl::unexpected(error);
   }
   KILN_TRY_ASSIGN(const BlobDigest found, digest_of_upload(claim, path, data, digest.algorithm()));
-  if (found != digest)
-    return fail(Code::kDataLoss, "the bytes received have the digest " + found.to_string());
+  KILN_TRY_ASSIGN(const uint64_t size, size_of(data.get(), path));
+  if (found != digest) return UploadBytes{found, size};
   // Nothing of it needs to be there twice.
   KILN_TRY_ASSIGN(const auto there, blob_size(digest));
   if (!there && ::fsync(data.get()) != 0) {
@@ -200,7 +189,7 @@ Result<uint64_t> DirectoryStorage::seal_upload(const std::string& id, const Blob
     return tl::unexpected(error);
   }
   claim.sealed = digest;
-  return size_of(data.get(), path);
+  return UploadBytes{found, size};
 }
 
 Status DirectoryStorage::publish_upload(const std::string& id, const BlobDigest& digest) {

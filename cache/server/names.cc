@@ -1,11 +1,15 @@
 #include "cache/server/names.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
+#include <array>
 
 namespace kiln::server {
 namespace {
 
 constexpr size_t kMaxNameLength = 255, kMaxTagLength = 128, kUploadIdLength = 32;
+constexpr std::string_view kHexDigits = "0123456789abcdef";
 
 bool is_lower_alphanumeric(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
@@ -59,6 +63,18 @@ bool is_upload_id(std::string_view id) {
   return id.size() == kUploadIdLength && std::all_of(id.begin(), id.end(), [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
          });
+}
+
+Result<std::string> random_name() {
+  std::array<unsigned char, kUploadIdLength / 2> bytes{};
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+    return fail_errno("getrandom", "name");
+  std::string name;
+  for (const unsigned char byte : bytes) {
+    name += kHexDigits[byte >> 4U];
+    name += kHexDigits[byte & 15U];
+  }
+  return name;
 }
 
 std::string repository_component(std::string_view name) {

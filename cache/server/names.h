@@ -2,6 +2,8 @@
 // may be, and how a repository's name becomes one file name.
 #pragma once
 
+#include "base/result.h"
+
 #include <string>
 #include <string_view>
 
@@ -13,6 +15,9 @@ bool is_repository_name(std::string_view name);
 bool is_tag(std::string_view tag);
 /// What upload ids look like: 32 lower-case hex digits.
 bool is_upload_id(std::string_view id);
+
+/// 16 random bytes in hex: of an upload, or of what no other process makes too.
+Result<std::string> random_name();
 
 /// A valid name as one path component: "/" becomes "+", which no name has.
 std::string repository_component(std::string_view name);

@@ -132,15 +132,16 @@ ApiStatus Registry::check_quota(const std::string& repository, uint64_t bytes,
 ApiStatus Registry::commit_upload(const std::string& repository, const std::string& id,
                                   const BlobDigest& digest) {
   KILN_TRY(upload_size(repository, id));
-  const Result<uint64_t> size = storage_.seal_upload(id, digest);
-  if (!size && size.error().code() == Code::kDataLoss)
-    return refuse(400, api::kDigestInvalid, size.error().message());
-  if (!size && size.error().code() == Code::kNotFound) return unknown_upload();
-  if (!size) return tl::unexpected(ApiError(size.error()));
-  KILN_TRY(check_quota(repository, *size, digest));
+  const Result<UploadBytes> sealed = storage_.seal_upload(id, digest);
+  if (!sealed && sealed.error().code() == Code::kNotFound) return unknown_upload();
+  if (!sealed) return tl::unexpected(ApiError(sealed.error()));
+  if (sealed->digest != digest)
+    return refuse(400, api::kDigestInvalid,
+                  "the bytes received have the digest " + sealed->digest.to_string());
+  KILN_TRY(check_quota(repository, sealed->size, digest));
   const Fence::Shared inside(fence_);
   KILN_TRY(storage_.publish_upload(id, digest));
-  return hold_blob(repository, digest, *size);
+  return hold_blob(repository, digest, sealed->size);
 }
 
 ApiStatus Registry::drop_upload(const std::string& repository, const std::string& id) {

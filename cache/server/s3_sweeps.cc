@@ -1,12 +1,10 @@
 #include "cache/server/s3_sweeps.h"
 
-#include <sys/random.h>
-
-#include <array>
 #include <thread>
 
 #include "base/io.h"
 #include "base/strings.h"
+#include "cache/server/names.h"
 #include "cache/server/record_path.h"
 
 namespace kiln::server {
@@ -21,15 +19,6 @@ constexpr auto kListLife = std::chrono::minutes(60);
 constexpr auto kLeaseLife = std::chrono::minutes(30);
 
 }  // namespace
-
-Result<std::string> random_name() {
-  std::array<unsigned char, 16> bytes{};
-  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
-    return fail_errno("getrandom", "name");
-  return BlobDigest::of(HashAlgorithm::kSha256, as_text(std::as_bytes(std::span(bytes))))
-      .hex()
-      .substr(0, 2 * bytes.size());
-}
 
 Result<S3Sweeps::View> S3Sweeps::look() {
   std::map<std::string, std::shared_ptr<const Keys>> known = view_.lock()->lists;

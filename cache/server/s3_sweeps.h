@@ -57,7 +57,4 @@ class S3Sweeps {
   Guarded<View> view_;
 };
 
-/// 16 random bytes in hex, for names that no other server uses.
-Result<std::string> random_name();
-
 }  // namespace kiln::server

@@ -211,10 +211,13 @@ Result<std::unique_ptr<UploadWriter>> S3Storage::append(const std::string& id,
 Result<std::string> S3Storage::read_chunks(const std::vector<Chunk>& chunks) {
   std::string bytes;
   for (const Chunk& chunk : chunks) {
-    KILN_TRY_ASSIGN(const std::string piece, client_->get(chunk.key, chunk.size));
-    if (piece.size() != chunk.size)
-      return fail(Code::kDataLoss, "an upload's object has another size than it had");
-    bytes += piece;
+    const Result<std::string> piece = client_->get(chunk.key, chunk.size);
+    const bool is_longer = !piece && piece.error().code() == Code::kResourceExhausted;
+    if (!piece && !is_longer) return tl::unexpected(piece.error());
+    if (is_longer || piece->size() != chunk.size)
+      return fail(Code::kUnavailable,
+                  quote(chunk.key) + " has another size than the object storage lists");
+    bytes += *piece;
   }
   return bytes;
 }
@@ -241,7 +244,7 @@ Result<BlobDigest> S3Storage::digest_of(Claim& claim, const std::vector<Chunk>& 
   return hasher.finish();
 }
 
-Result<uint64_t> S3Storage::seal_upload(const std::string& id, const BlobDigest& digest) {
+Result<UploadBytes> S3Storage::seal_upload(const std::string& id, const BlobDigest& digest) {
   if (!is_upload_id(id)) return fail(Code::kNotFound, "there is no such upload");
   KILN_TRY_ASSIGN(Claim claim, this->claim(id));
   KILN_TRY_ASSIGN(const auto pieces, pieces_of(id));
@@ -251,14 +254,13 @@ Result<uint64_t> S3Storage::seal_upload(const std::string& id, const BlobDigest&
   }
   claim.sealed.reset();
   KILN_TRY_ASSIGN(const BlobDigest found, digest_of(claim, pieces->chunks, digest.algorithm()));
-  if (found != digest)
-    return fail(Code::kDataLoss, "the bytes received have the digest " + found.to_string());
+  if (found != digest) return UploadBytes{found, pieces->size()};
   Sealed sealed{digest, pieces->chunks};
   // Nothing of it needs to be there twice.
   KILN_TRY_ASSIGN(const auto there, blob_size(digest));
   if (!there) KILN_TRY(assemble(id, sealed));
   claim.sealed = std::move(sealed);
-  return pieces->size();
+  return UploadBytes{found, pieces->size()};
 }
 
 // Objects that are large enough are copied as they are, smaller ones together with what follows.

@@ -45,6 +45,12 @@ struct UploadState {
   uint64_t size = 0;  // bytes received so far
 };
 
+/// What the bytes of an upload turned out to be.
+struct UploadBytes {
+  BlobDigest digest;
+  uint64_t size = 0;
+};
+
 /// Appends to one upload; while it lives nobody else does. What was written stays.
 class UploadWriter {
  public:
@@ -113,9 +119,9 @@ class BlobStorage {
   /// probably be, hashed on the way.
   virtual Result<std::unique_ptr<UploadWriter>> append(const std::string& id,
                                                        HashAlgorithm algorithm) = 0;
-  /// Verifies the bytes and makes them durable, but not visible. kDataLoss: another digest (the
-  /// upload stays). kFailedPrecondition: somebody is writing.
-  virtual Result<uint64_t> seal_upload(const std::string& id, const BlobDigest& digest) = 0;
+  /// If the bytes have that digest, makes them durable, but not visible; with another one the
+  /// upload stays as it is. kNotFound; kFailedPrecondition: somebody is writing.
+  virtual Result<UploadBytes> seal_upload(const std::string& id, const BlobDigest& digest) = 0;
   /// A sealed upload becomes the blob, or vanishes in favour of one that is there, which is
   /// touched.
   virtual Status publish_upload(const std::string& id, const BlobDigest& digest) = 0;
