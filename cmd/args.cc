@@ -189,8 +189,10 @@ void add_serve(Parser& p) {
 
   CLI::App& fsck = *p.app.add_subcommand("fsck", "Check what a root or a registry keeps");
   fsck.add_option("--storage", p.fsck.storage,
-                  "Directory that kiln serve was given, in place of the root")
-      ->type_name("DIR");
+                  "Directory or bucket that kiln serve was given, in place of the root")
+      ->type_name("DIR|s3://…");
+  fsck.add_option("--config", p.fsck.config, "Of kiln serve: how to reach the bucket")
+      ->type_name("FILE");
   fsck.add_flag("--repair", p.fsck.repair,
                 "Quarantine damaged blobs and remove names that lead nowhere");
   fsck.callback([&p] { p.chosen = p.fsck; });

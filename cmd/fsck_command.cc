@@ -2,11 +2,12 @@
 #include <cstdio>
 
 #include "base/strings.h"
-#include "cache/server/directory_storage.h"
 #include "cache/server/fsck.h"
 #include "cache/server/open_storage.h"
+#include "cache/server/serve.h"
 #include "cmd/check_store.h"
 #include "cmd/commands.h"
+#include "cmd/storage_environment.h"
 
 namespace kiln::cmd {
 
@@ -34,20 +35,16 @@ CommandResult check_root(const FsckOptions& options, const Invocation& invocatio
 }
 
 CommandResult check_registry(const FsckOptions& options, const Invocation& invocation) {
-  if (server::is_bucket(options.storage))
-    return usage_failure(
-        Error(Code::kUnimplemented, "kiln fsck reads directories only, not object storage")
-            .hint("a bucket's own integrity checks look after its bytes"));
-  const Result<bool> there = exists(options.storage + "/kiln-registry");
-  if (!there) return failure(there.error());
-  if (!*there)
-    return usage_failure(
-        Error(Code::kInvalidArgument, quote(options.storage) + " is no registry's storage")
-            .hint("name the directory that kiln serve was given as --storage"));
-  KILN_CMD_TRY_ASSIGN(const auto storage, server::DirectoryStorage::open(options.storage));
+  Result<server::StorageFacts> facts = server::load_storage_facts(options.config);
+  if (!facts) return usage_failure(facts.error());
+  add_from_environment(invocation.environment, *facts);
+  const auto storage = server::open_storage(options.storage, *facts, {}, server::Absent::kRefuse);
+  if (!storage && storage.error().code() == Code::kInvalidArgument)
+    return usage_failure(storage.error());
+  if (!storage) return failure(storage.error().wrap("check " + quote(options.storage)));
   KILN_CMD_TRY_ASSIGN(
       const server::FsckReport report,
-      server::check_storage(*storage, options.repair ? server::Repair::kYes : server::Repair::kNo,
+      server::check_storage(**storage, options.repair ? server::Repair::kYes : server::Repair::kNo,
                             tell, invocation.stop));
   return summary(report);
 }
@@ -55,8 +52,12 @@ CommandResult check_registry(const FsckOptions& options, const Invocation& invoc
 }  // namespace
 
 CommandResult run_fsck(const FsckOptions& options, const Invocation& invocation) {
-  return options.storage.empty() ? check_root(options, invocation)
-                                 : check_registry(options, invocation);
+  if (!options.storage.empty()) return check_registry(options, invocation);
+  if (!options.config.empty())
+    return usage_failure(
+        Error(Code::kInvalidArgument, "--config is for a registry's storage, and there is none")
+            .hint("say which one: --storage s3://BUCKET/PREFIX"));
+  return check_root(options, invocation);
 }
 
 }  // namespace kiln::cmd

@@ -133,7 +133,7 @@ struct ServeOptions {
 };
 struct FsckOptions {
   GlobalOptions global;
-  std::string storage;
+  std::string storage, config;
   bool repair = false;
 };
 struct DumpLlbOptions {

@@ -4,6 +4,7 @@
 #include "base/strings.h"
 #include "cache/server/serve.h"
 #include "cmd/commands.h"
+#include "cmd/storage_environment.h"
 
 namespace kiln::cmd {
 namespace {
@@ -23,22 +24,6 @@ Result<Address> parse_address(const std::string& text) {
         Error(Code::kInvalidArgument, quote(text) + " is not HOST:PORT")
             .hint("for example 127.0.0.1:5000, or 0.0.0.0:443 for all addresses"));
   return Address{host, static_cast<uint16_t>(*port)};
-}
-
-// The names that Amazon's own tools read; the configuration comes first.
-void add_from_environment(const Environment& environment, server::StorageFacts& storage) {
-  const auto fill = [&](std::string& to, std::initializer_list<const char*> names) {
-    for (const char* name : names)
-      if (const auto found = environment.find(name); to.empty() && found != environment.end())
-        to = found->second;
-  };
-  if (storage.access_key_id.empty()) {
-    fill(storage.access_key_id, {"AWS_ACCESS_KEY_ID"});
-    fill(storage.secret_access_key, {"AWS_SECRET_ACCESS_KEY"});
-    fill(storage.session_token, {"AWS_SESSION_TOKEN"});
-  }
-  fill(storage.region, {"AWS_REGION", "AWS_DEFAULT_REGION"});
-  fill(storage.endpoint, {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"});
 }
 
 void say(std::string_view line) {

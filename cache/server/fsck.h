@@ -20,8 +20,11 @@ struct FsckReport {
   size_t repaired = 0;  // damaged blobs are in quarantine, what led nowhere is gone
 };
 
-/// `tell` hears of every problem, in one line. Nobody else may have the storage open. A manifest
-/// whose layers are gone is told of and kept: pushing them again makes it whole.
+/// `tell` hears of every problem and what to do about it, in one line. A manifest whose layers are
+/// gone is told of and kept: pushing them again makes it whole. Where several processes share a
+/// storage they may go on: what they make or remove meanwhile is no problem. Only a tag or manifest
+/// that is pushed in the moment in which a repair takes away a broken one of that name may go too.
+/// kFailedPrecondition: a repair, and another process is collecting garbage. kCancelled.
 Result<FsckReport> check_storage(BlobStorage& storage, Repair repair,
                                  const std::function<void(const std::string&)>& tell,
                                  const std::stop_token& stop);

@@ -119,4 +119,10 @@ ApiResult<ManifestDocument> parse_manifest_document(std::string_view text,
   return document;
 }
 
+std::string manifest_record(const ManifestDocument& document, uint64_t bytes) {
+  Json facts = Json::object({{"mediaType", document.media_type}, {"size", bytes}});
+  if (document.subject) facts.set("subject", document.subject->to_string());
+  return facts.dump();
+}
+
 }  // namespace kiln::server

@@ -35,5 +35,7 @@ inline constexpr uint64_t kMaxManifestBytes = 4U << 20U;
 /// than `content_type` ("": as the document says), broken descriptors.
 ApiResult<ManifestDocument> parse_manifest_document(std::string_view text,
                                                     std::string_view content_type);
+/// What a repository's record of it says; `bytes`: of the document.
+std::string manifest_record(const ManifestDocument& document, uint64_t bytes);
 
 }  // namespace kiln::server

@@ -58,13 +58,22 @@ bool is_bucket(std::string_view storage) {
 
 Result<std::unique_ptr<BlobStorage>> open_storage(const std::string& storage,
                                                   const StorageFacts& facts,
-                                                  std::function<void(std::string_view)> log) {
+                                                  std::function<void(std::string_view)> log,
+                                                  Absent absent) {
   if (!is_bucket(storage)) {
+    if (absent == Absent::kRefuse) {
+      KILN_TRY_ASSIGN(const bool there, exists(storage + "/kiln-registry"));
+      if (!there)
+        return tl::unexpected(
+            Error(Code::kInvalidArgument, quote(storage) + " is no registry's storage")
+                .hint("name the directory that kiln serve was given as --storage"));
+    }
     KILN_TRY_ASSIGN(auto directory, DirectoryStorage::open(storage));
     return directory;
   }
   KILN_TRY_ASSIGN(S3StorageOptions options, bucket_options(storage, facts));
   options.log = std::move(log);
+  options.absent = absent;
   KILN_TRY_ASSIGN(auto bucket, S3Storage::open(std::move(options)));
   return bucket;
 }

@@ -301,9 +301,7 @@ ApiResult<StoredManifest> Registry::put_manifest(const std::string& repository,
   KILN_TRY_ASSIGN(const auto known, storage_.record_touched(key));
   if (!known) KILN_TRY(quota_.add(repository, text.size()));
   KILN_TRY(storage_.put_blob(digest, text));
-  Json facts = Json::object({{"mediaType", manifest.media_type}, {"size", manifest.size}});
-  if (document.subject) facts.set("subject", document.subject->to_string());
-  KILN_TRY(storage_.put_record(key, facts.dump()));
+  KILN_TRY(storage_.put_record(key, manifest_record(document, manifest.size)));
   KILN_TRY(record_referrer(repository, manifest, document));
   if (is_tag(reference))
     KILN_TRY(storage_.put_record(tag_key(repository, reference), digest.to_string()));

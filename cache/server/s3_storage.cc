@@ -20,6 +20,10 @@ constexpr int kMaxRounds = 5;
 tl::unexpected<Error> gone(const std::string& what) {
   return fail(Code::kNotFound, what + " is not in the object storage");
 }
+tl::unexpected<Error> no_registry(const std::string& where) {
+  return tl::unexpected(Error(Code::kInvalidArgument, where + " is no registry's storage")
+                            .hint("name the bucket and prefix that kiln serve was given"));
+}
 tl::unexpected<Error> taken_away(const std::string& what) {
   return fail(Code::kUnavailable, what + " was collected again and again");
 }
@@ -48,6 +52,7 @@ Status S3Storage::check_marker() {
   if (!text && text.error().code() != Code::kNotFound) return tl::unexpected(text.error());
   const std::string where = quote("s3://" + options_.client.bucket + "/" + options_.prefix);
   if (!text) {
+    if (options_.absent == Absent::kRefuse) return no_registry(where);
     if (!found.objects.empty())
       return tl::unexpected(
           Error(Code::kFailedPrecondition, where + " holds something else")

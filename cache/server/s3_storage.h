@@ -22,6 +22,7 @@ namespace kiln::server {
 struct S3StorageOptions {
   S3Options client;
   std::string prefix;  // "": the whole bucket; "a/b": what is below it
+  Absent absent = Absent::kMake;
   SweepTimes sweeps = {};
   size_t chunk_bytes = 8U << 20U;       // of uploads: one object each
   size_t buffered_bytes = 128U << 20U;  // of all uploads; beyond it, objects get smaller
@@ -33,7 +34,7 @@ struct S3StorageOptions {
 class S3Storage : public BlobStorage {
  public:
   /// Asks the bucket. Codes as in s3_client.h, kFailedPrecondition also: it is of a newer format,
-  /// or holds something else.
+  /// or holds something else. kInvalidArgument: nothing is there, and that is refused.
   static Result<std::unique_ptr<S3Storage>> open(S3StorageOptions options);
 
   Result<std::optional<uint64_t>> blob_size(const BlobDigest& digest) override;

@@ -67,6 +67,13 @@ Result<ServerConfig> load_config(const std::string& file) {
   return config;
 }
 
+Result<StorageFacts> load_storage_facts(const std::string& file) {
+  if (file.empty()) return StorageFacts{};
+  KILN_TRY_ASSIGN(const std::string text, read_file(file, kMaxConfigFileBytes));
+  KILN_TRY_ASSIGN(const ServerConfig config, parse_config(text, file));
+  return config.storage;
+}
+
 Status check_exposure(const ServeOptions& options) {
   if (oci::is_loopback_host(options.host)) return {};
   const std::string where = quote(options.host + ":" + std::to_string(options.port));

@@ -40,7 +40,9 @@ class RegistryServer {
   std::unique_ptr<Parts> parts_;
 };
 
-/// Reads a configuration file and the files that it names.
+/// Reads a configuration file and the files that it names. "": the default, which is open to all.
 Result<ServerConfig> load_config(const std::string& file);
+/// Its [storage] alone; files that it names are not read.
+Result<StorageFacts> load_storage_facts(const std::string& file);
 
 }  // namespace kiln::server

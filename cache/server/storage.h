@@ -23,6 +23,9 @@ namespace kiln::server {
 
 using TimePoint = std::chrono::sys_time<std::chrono::nanoseconds>;
 
+/// What opening a storage does where there is no registry yet.
+enum class Absent : uint8_t { kMake, kRefuse };
+
 /// The bytes of a blob that are in no file here.
 class RemoteBytes {
  public:

@@ -1,4 +1,5 @@
 // What every BlobStorage must do. A further one adds itself to the instances at the end.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,6 +12,8 @@
 #include "base/fs.h"
 #include "base/io.h"
 #include "cache/server/directory_storage.h"
+#include "cache/server/fsck.h"
+#include "cache/server/registry.h"
 #include "cache/server/s3_storage.h"
 #include "tests/fakes/fake_s3.h"
 #include "tests/fakes/must.h"
@@ -20,6 +23,9 @@ namespace {
 
 using fake::code_of;
 using fake::must;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 /// A storage that can be closed and opened again, as a restart does.
 class StorageUnderTest {
@@ -27,6 +33,8 @@ class StorageUnderTest {
   virtual ~StorageUnderTest() = default;
   virtual BlobStorage& open() = 0;
   virtual void close() = 0;
+  /// Puts other bytes in place of a blob's, behind the storage's back.
+  virtual void damage(const BlobDigest& digest, const std::string& bytes) = 0;
 };
 
 class DirectoryUnderTest : public StorageUnderTest {
@@ -36,6 +44,10 @@ class DirectoryUnderTest : public StorageUnderTest {
     return *storage_;
   }
   void close() override { storage_.reset(); }
+  void damage(const BlobDigest& digest, const std::string& bytes) override {
+    const std::string folder = dir_.path() + "/store/blobs/sha256/" + digest.hex().substr(0, 2);
+    must(write_file(folder + "/" + digest.hex(), bytes));
+  }
 
  private:
   TempDir dir_ = must(TempDir::create("/tmp", "kiln-storage-"));
@@ -59,6 +71,9 @@ class BucketUnderTest : public StorageUnderTest {
     return *storage_;
   }
   void close() override { storage_.reset(); }
+  void damage(const BlobDigest& digest, const std::string& bytes) override {
+    s3_.put("some/prefix/blobs/sha256/" + digest.hex(), bytes);
+  }
 
  private:
   fake::FakeS3 s3_;
@@ -280,12 +295,88 @@ TEST_P(BlobStorageContract, ManyThreadsPublishTheSameAndDifferentThings) {
   EXPECT_EQ(failures, 0);
 }
 
+/// A registry in that storage, and what a check of it tells.
+class CheckContract : public BlobStorageContract {
+ protected:
+  void push(const std::string& bytes) {
+    Registry registry(storage(), {});
+    const std::string id = registry.start_upload("a").value();
+    append(id, bytes);
+    ASSERT_TRUE(registry.commit_upload("a", id, digest_of(bytes)));
+  }
+  void push_image(const std::string& tag, const std::string& layer) {
+    const std::string type = "application/vnd.oci.image.";
+    const auto descriptor = [&](const std::string& kind, const std::string& bytes) {
+      return R"({"mediaType":")" + type + kind + R"(","digest":")" + digest_of(bytes).to_string() +
+             R"(","size":)" + std::to_string(bytes.size()) + "}";
+    };
+    push("{}");
+    push(layer);
+    const std::string manifest = R"({"schemaVersion":2,"config":)" +
+                                 descriptor("config.v1+json", "{}") + R"(,"layers":[)" +
+                                 descriptor("layer.v1.tar", layer) + "]}";
+    ASSERT_TRUE(
+        Registry(storage(), {}).put_manifest("a", tag, manifest, type + "manifest.v1+json"));
+  }
+  FsckReport check(Repair repair) {
+    told_.clear();
+    return must(check_storage(storage(), repair,
+                              [&](const std::string& line) { told_.push_back(line); }, {}));
+  }
+  std::vector<std::string> told_;
+};
+
+TEST_P(CheckContract, WhatIsDamagedOrMissingIsFoundAndRepairedAsFarAsThatGoes) {
+  push_image("1", "layer");
+  EXPECT_EQ(check(Repair::kYes).blobs, 3U);
+  EXPECT_THAT(told_, IsEmpty());
+  under_test_->damage(digest_of("layer"), "LAYERS");
+  must(storage().put_record({"a", RecordKind::kTag, "dangling"}, digest_of("no").to_string()));
+  const RecordKey manifest{"a", RecordKind::kManifest,
+                           must(storage().record_names("a", RecordKind::kManifest, "")).front()};
+  const std::string record = *must(storage().record(manifest));
+  must(storage().put_record(manifest, "{\"size\""));
+  for (int round = 0; round < 2; ++round) {  // a check changes nothing
+    const FsckReport found = check(Repair::kNo);
+    EXPECT_EQ(found.problems, 3U) << ::testing::PrintToString(told_);
+    EXPECT_EQ(found.repaired, 0U);
+  }
+  const std::string layer = digest_of("layer").to_string();
+  EXPECT_THAT(told_, Contains(HasSubstr("blob " + layer + " is damaged: --repair puts it")));
+  EXPECT_THAT(told_, Contains(HasSubstr("refers to " + layer + ", which is damaged: push it")));
+  EXPECT_THAT(told_, Contains(HasSubstr("has a damaged record")));
+  EXPECT_THAT(told_, Contains(HasSubstr("tag \"a:dangling\" leads to no manifest")));
+  // Held but absent, and missed by its manifest, which stays.
+  const FsckReport repaired = check(Repair::kYes);
+  EXPECT_EQ(repaired.problems, 5U) << ::testing::PrintToString(told_);
+  EXPECT_EQ(repaired.repaired, 4U);
+  EXPECT_EQ(must(storage().blob_size(digest_of("layer"))), std::nullopt);
+  EXPECT_EQ(must(storage().record(manifest)), record);
+  EXPECT_EQ(check(Repair::kNo).problems, 1U) << ::testing::PrintToString(told_);
+  push("layer");
+  restart();
+  EXPECT_EQ(check(Repair::kNo).problems, 0U) << ::testing::PrintToString(told_);
+}
+
+TEST_P(CheckContract, OfADamagedManifestNothingIsLeft) {
+  push_image("1", "layer");
+  const std::string name = must(storage().record_names("a", RecordKind::kManifest, "")).front();
+  under_test_->damage(must(BlobDigest::from_component(name)), "{}");
+  EXPECT_EQ(check(Repair::kNo).problems, 1U) << ::testing::PrintToString(told_);
+  EXPECT_EQ(check(Repair::kYes).repaired, 3U) << ::testing::PrintToString(told_);
+  EXPECT_THAT(must(storage().record_names("a", RecordKind::kTag, "")), IsEmpty());
+  EXPECT_EQ(check(Repair::kNo).problems, 0U) << ::testing::PrintToString(told_);
+}
+
 template <class T>
 std::unique_ptr<StorageUnderTest> make() {
   return std::make_unique<T>();
 }
 
 INSTANTIATE_TEST_SUITE_P(Storages, BlobStorageContract,
+                         ::testing::Values(&make<DirectoryUnderTest>, &make<BucketUnderTest>),
+                         [](const auto& test) { return test.index == 0 ? "Directory" : "Bucket"; });
+INSTANTIATE_TEST_SUITE_P(Storages, CheckContract,
                          ::testing::Values(&make<DirectoryUnderTest>, &make<BucketUnderTest>),
                          [](const auto& test) { return test.index == 0 ? "Directory" : "Bucket"; });
 

@@ -68,11 +68,13 @@ class ServeBucketTest : public KilnTest {
     const std::string host = "127.0.0.1:";
     return std::stoi(text.substr(text.rfind(host) + host.size()));
   }
+  std::vector<std::string> keys(const std::string& secret = "S3RVER") const {
+    return {"AWS_ACCESS_KEY_ID=S3RVER", "AWS_SECRET_ACCESS_KEY=" + secret,
+            "AWS_ENDPOINT_URL=" + endpoint_};
+  }
   std::optional<RunningProcess> start_kiln(const std::string& secret = "S3RVER") const {
     std::vector<std::string> environment = environment_;
-    environment.insert(environment.end(),
-                       {"AWS_ACCESS_KEY_ID=S3RVER", "AWS_SECRET_ACCESS_KEY=" + secret,
-                        "AWS_ENDPOINT_URL=" + endpoint_});
+    for (const std::string& key : keys(secret)) environment.push_back(key);
     return RunningProcess::start(
         {KILN_BINARY, "serve", "--listen", "127.0.0.1:0", "--storage", "s3://kiln-e2e/registry"},
         environment);
@@ -104,6 +106,22 @@ class ServeBucketTest : public KilnTest {
     StringSink sink;
     return send(method, url, source, body.size(), sink);
   }
+  Output fsck() const {
+    std::vector<std::string> argv = {"env"};
+    for (const std::string& key : keys()) argv.push_back(key);
+    argv.insert(argv.end(), {KILN_BINARY, "fsck", "--storage", "s3://kiln-e2e/registry"});
+    return command(argv);
+  }
+  /// Other bytes in place of one blob's, as a disk of the storage would do it.
+  void damage_a_blob() const {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path("bucket"))) {
+      const std::string file = entry.path();
+      if (file.find("/blobs/sha256/") == std::string::npos || !file.ends_with("_object")) continue;
+      must(write_file(file, "damaged"));
+      return;
+    }
+    FAIL() << "no blob below " << path("bucket");
+  }
   static void stop(std::optional<RunningProcess>& server) {
     server->signal(SIGTERM);
     EXPECT_EQ(server->wait().exit_code, 0);
@@ -131,6 +149,12 @@ TEST_F(ServeBucketTest, WhatIsPushedThroughOneServerIsPulledThroughTheOther) {
   EXPECT_EQ(built_file(on, "b"), "from-a\n");
   stop(one_);
   EXPECT_EQ(must(ask("GET", host(two_) + "/v2/team/app/manifests/1")).status, 200);
+  const Output sound = fsck();  // beside the server
+  EXPECT_EQ(sound.exit_code, 0) << sound.out << sound.err;
+  damage_a_blob();
+  const Output damaged = fsck();
+  EXPECT_EQ(damaged.exit_code, 1) << damaged.err;
+  EXPECT_THAT(damaged.out, HasSubstr("is damaged: "));
   stop(two_);
 }
 

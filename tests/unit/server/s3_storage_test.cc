@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/http_client.h"
 #include "base/io.h"
+#include "cache/server/fsck.h"
 #include "cache/server/http_server.h"
 #include "cache/server/open_storage.h"
 #include "cache/server/s3_storage.h"
@@ -20,6 +21,7 @@ using fake::code_of;
 using fake::FakeS3;
 using fake::must;
 using std::chrono::milliseconds;
+using ::testing::AnyOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -183,6 +185,10 @@ TEST_F(S3StorageTest, ABucketWithSomethingElseIsLeftAlone) {
   there.client.endpoint = other.endpoint();
   EXPECT_EQ(code_of(S3Storage::open(there)), "failed_precondition");
   there.prefix = "registry";
+  there.absent = Absent::kRefuse;
+  EXPECT_EQ(code_of(S3Storage::open(there)), "invalid_argument");
+  EXPECT_THAT(other.keys(), ElementsAre("photo.jpg"));
+  there.absent = Absent::kMake;
   must(S3Storage::open(there));
   EXPECT_THAT(other.keys(), ElementsAre("photo.jpg", "registry/kiln-registry"));
   other.put("registry/kiln-registry", "{\"format\":2}");
@@ -280,6 +286,62 @@ TEST_F(SharedRegistryTest, AnUploadsObjectOfAnotherSizeIsTheStoragesFault) {
   s3_.set_fault({});
   EXPECT_EQ(right_.ask({"PUT", at + "?digest=" + digest_of("other")}).status, 400);
   EXPECT_EQ(right_.ask(end).status, 201);
+}
+
+/// What a check of the bucket tells, and what happens when it does.
+class S3CheckTest : public SharedRegistryTest {
+ protected:
+  FsckReport check(Repair repair, const std::function<void(const std::string&)>& then = {}) {
+    told_.clear();
+    const auto tell = [&](const std::string& line) {
+      told_.push_back(line);
+      if (then) then(line);
+    };
+    return must(check_storage(*one_, repair, tell, {}));
+  }
+  std::vector<std::string> told_;
+};
+
+TEST_F(S3CheckTest, WhatAnotherServerTakesAwayMeanwhileIsNoProblem) {
+  push(left_, "v1");
+  s3_.set_fault([gone = digest("config-v1").hex()](
+                    const fake::Request& request) -> std::optional<fake::Response> {
+    if (request.method != "GET" || request.path.find(gone) == std::string::npos)
+      return std::nullopt;
+    return FakeS3::error(404, "NoSuchKey");
+  });
+  const FsckReport report = check(Repair::kNo);
+  EXPECT_EQ(report.problems, 0U) << ::testing::PrintToString(told_);
+  EXPECT_EQ(report.blobs, 2U);
+}
+
+TEST_F(S3CheckTest, ARepairLeavesWhatWasPushedAgainMeanwhile) {
+  push(left_, "v1");
+  const std::string damaged = "blobs/sha256/" + digest(manifest("v1")).hex();
+  s3_.put(damaged, "{}");
+  const BlobDigest lost = digest("lost");
+  const RecordKey holding{"a", RecordKind::kBlob, lost.component()};
+  must(one_->put_record(holding, ""));
+  const FsckReport report = check(Repair::kYes, [&](const std::string& line) {
+    s3_.advance(std::chrono::seconds(5));
+    if (line.find("is damaged") != std::string::npos)
+      s3_.put(damaged, manifest("v1"));
+    else
+      s3_.put("blobs/sha256/" + lost.hex(), "lost");
+  });
+  EXPECT_EQ(report.problems, 2U) << ::testing::PrintToString(told_);
+  EXPECT_EQ(report.repaired, 2U);
+  EXPECT_EQ(s3_.get(damaged), manifest("v1"));
+  EXPECT_TRUE(must(one_->record_touched(holding)));
+  EXPECT_THAT(s3_.keys(), Not(Contains(AnyOf(StartsWith("sweeps/"), StartsWith("quarantine/")))));
+  EXPECT_EQ(check(Repair::kNo).problems, 0U) << ::testing::PrintToString(told_);
+}
+
+TEST_F(S3CheckTest, ARepairWaitsForNobodysCollection) {
+  const auto collection = must(two_->begin_collection({}));
+  EXPECT_EQ(code_of(check_storage(*one_, Repair::kYes, [](const std::string&) {}, {})),
+            "failed_precondition");
+  EXPECT_EQ(check(Repair::kNo).problems, 0U);
 }
 
 TEST(OpenStorageTest, SaysWhatIsWrong) {
