@@ -4,6 +4,7 @@
 
 #include "cmd/args.h"
 #include "cmd/engine.h"
+#include "cmd/hangups.h"
 
 #include <optional>
 #include <stop_token>
@@ -25,6 +26,7 @@ struct Invocation {
   const Environment& environment;
   std::string search_path;  // PATH
   std::stop_token stop;     // Ctrl-C
+  Hangups& hangups;
 };
 
 CommandResult run_build(const BuildOptions& options, const Invocation& invocation);

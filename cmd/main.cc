@@ -32,12 +32,12 @@ Environment read_environment() {
   return environment;
 }
 
-// Ctrl-C and SIGTERM ask the work to stop; a second one ends the process at once (the kernel then
-// cleans up: mounts live in a private namespace and sandboxes die with kiln). The thread only
-// waits, so it does not matter that it is older than that namespace.
+// Ctrl-C, SIGTERM and a SIGHUP that no command expects ask the work to stop; a second one ends the
+// process at once (the kernel then cleans up: mounts live in a private namespace and sandboxes die
+// with kiln). The thread only waits, so it does not matter that it is older than that namespace.
 class Signals {
  public:
-  Signals() {
+  explicit Signals(Hangups& hangups) : hangups_(hangups) {
     sigemptyset(&set_);
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set_, signal);
     (void)pthread_sigmask(SIG_BLOCK, &set_, nullptr);  // cannot fail with a valid set
@@ -64,6 +64,7 @@ class Signals {
       if (waiting[1].revents != 0) return;
       struct signalfd_siginfo info {};
       if (::read(signals_.get(), &info, sizeof info) != sizeof info) continue;
+      if (info.ssi_signo == SIGHUP && hangups_.arrived()) continue;
       if (++seen == 2) leave();
       interrupted_.request_stop();
     }
@@ -76,6 +77,7 @@ class Signals {
     ::_exit(130);
   }
 
+  Hangups& hangups_;
   sigset_t set_{};
   Fd signals_, ended_;
   std::stop_source interrupted_;
@@ -131,12 +133,13 @@ int main_status(int argc, char** argv) {
     return usage->exit_code;
   }
   const auto path = environment.find("PATH");
-  const Signals signals;
+  Hangups hangups;
+  const Signals signals(hangups);
   const Invocation invocation{environment,
                               path == environment.end()
                                   ? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
                                   : path->second,
-                              signals.token()};
+                              signals.token(), hangups};
   CommandResult result = run(std::get<Command>(parsed), invocation);
   if (result) result = flush_results();
   if (result) return 0;

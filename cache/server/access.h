@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,14 +29,15 @@ struct AccessRules {
 /// Who asks.
 class Principal {
  public:
-  Principal(const AccessRules& rules, std::string name) : rules_(&rules), name_(std::move(name)) {}
+  Principal(std::shared_ptr<const AccessRules> rules, std::string name)
+      : rules_(std::move(rules)), name_(std::move(name)) {}
   const std::string& name() const { return name_; }  // "": nobody in particular
   bool is_anonymous() const { return name_.empty(); }
   bool may(Action action, std::string_view repository) const;
   bool is_administrator() const;
 
  private:
-  const AccessRules* rules_;
+  std::shared_ptr<const AccessRules> rules_;  // others may hold from now on; these for this request
   std::string name_;
 };
 

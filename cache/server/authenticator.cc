@@ -15,6 +15,7 @@ namespace kiln::server {
 namespace {
 
 constexpr size_t kKeyBytes = 32, kMaxRemembered = 4096, kMaxPasswordBytes = 512;
+constexpr std::string_view kCertificatePrefix = "cert:";
 // Of a password nobody has: what is spent on users who do not exist.
 constexpr const char* kNobodysHash = "$2y$10$abcdefghijklmnopqrstuuW7FrAMJZt8SNOZ0GSqXUxzLvGqsW7VG";
 
@@ -71,7 +72,7 @@ std::optional<Authenticator::Outcome> Authenticator::authenticate(const Request&
   const auto header = request.header("authorization");
   if (!header || credentials_.empty()) {
     if (request.certificate_name.empty()) return Outcome{};
-    return Outcome{"cert:" + request.certificate_name, false};
+    return Outcome{std::string(kCertificatePrefix) + request.certificate_name, false};
   }
   std::optional<std::string> name;
   if (const auto basic = after_scheme(*header, "Basic"))
@@ -118,6 +119,14 @@ std::optional<std::string> Authenticator::holder_of(std::string_view token) cons
   return holder;
 }
 
+// Whoever was taken from the lists has lost the tokens too that were handed out before.
+bool Authenticator::knows(const std::string& name) const {
+  return name.empty() || name.starts_with(kCertificatePrefix) ||
+         credentials_.passwords.contains(name) ||
+         std::any_of(credentials_.tokens.begin(), credentials_.tokens.end(),
+                     [&](const StaticToken& token) { return token.name == name; });
+}
+
 // "<expiry>.<name in base64>.<keyed hash of both>": nothing of it needs to be kept here.
 std::string Authenticator::issue_token(const std::string& name, Time now) const {
   const auto expiry =
@@ -136,7 +145,9 @@ std::optional<std::string> Authenticator::check_bearer(std::string_view token, T
   const Result<int64_t> expiry = parse_int(text.substr(0, dot));
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch());
   if (!expiry || *expiry < seconds.count()) return std::nullopt;
-  return oci::decode_base64(text.substr(dot + 1));
+  std::optional<std::string> name = oci::decode_base64(text.substr(dot + 1));
+  if (!name || !knows(*name)) return std::nullopt;
+  return name;
 }
 
 }  // namespace kiln::server

@@ -49,11 +49,14 @@ class Authenticator {
   std::string issue_token(const std::string& name, Time now) const;
   static constexpr std::chrono::seconds kTokenLife{300};
   bool has_credentials() const { return !credentials_.empty(); }
+  /// For one that takes this one's place: what was handed out stays good.
+  const std::string& token_key() const { return key_; }
 
  private:
   std::optional<std::string> check_basic(std::string_view encoded);
   std::optional<std::string> check_bearer(std::string_view token, Time now) const;
   std::optional<std::string> holder_of(std::string_view token) const;
+  bool knows(const std::string& name) const;
   bool check_password(const std::string& user, const std::string& password);
 
   const Credentials credentials_;

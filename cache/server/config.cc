@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "base/clock.h"
 #include "base/strings.h"
@@ -169,6 +170,16 @@ void read_tls(Section& section, ServerConfig& config) {
   section.flag("client_certificate_optional", tls.client_optional);
 }
 
+void read_listen(Section& section, ServerConfig& config) {
+  std::vector<std::string> networks;
+  section.texts("trusted_proxies", networks);
+  Result<TrustedProxies> proxies = TrustedProxies::parse(networks);
+  if (!proxies)
+    section.wrong("trusted_proxies", "is wrong: " + proxies.error().message());
+  else
+    config.trusted_proxies = *std::move(proxies);
+}
+
 void read_auth(Section& section, ServerConfig& config) {
   section.text("realm", config.realm);
   section.text("public_url", config.public_url);
@@ -285,6 +296,7 @@ Result<ServerConfig> parse_config(std::string_view text, const std::string& file
   ServerConfig config;
   Section top(parsed.table(), "", file);
   top.section("tls", [&](Section& s) { read_tls(s, config); });
+  top.section("listen", [&](Section& s) { read_listen(s, config); });
   top.section("auth", [&](Section& s) { read_auth(s, config); });
   top.sections("access", [&](Section& s) { read_access(s, config); });
   top.sections("quota", [&](Section& s) { read_quota(s, config); });
@@ -303,6 +315,30 @@ Result<ServerConfig> parse_config(std::string_view text, const std::string& file
   });
   KILN_TRY(top.finish());
   return config;
+}
+
+std::vector<std::string> sections_for_next_start(const ServerConfig& running,
+                                                 const ServerConfig& wanted) {
+  std::vector<std::string> names;
+  const auto look = [&](const char* name, bool same) {
+    if (!same) names.emplace_back(name);
+  };
+  const auto limits = [](const ServerConfig& c) {
+    return std::tie(c.max_blob_bytes, c.requests, c.failed_logins, c.http);
+  };
+  const auto collect = [](const ServerConfig& c) {
+    return std::tie(c.collect_interval, c.collect_grace, c.upload_age);
+  };
+  const auto audit = [](const ServerConfig& c) { return std::tie(c.audit_file, c.audit_reads); };
+  look("[tls]", running.tls.has_value() == wanted.tls.has_value());  // certificates are reloaded
+  look("[[quota]]", running.quotas == wanted.quotas);
+  look("[[proxy]]", running.upstreams == wanted.upstreams);
+  look("[limits]", limits(running) == limits(wanted));
+  look("[collect]", collect(running) == collect(wanted));
+  look("[storage]", running.storage == wanted.storage);
+  look("[cache]", running.cache == wanted.cache);
+  look("[audit]", audit(running) == audit(wanted));
+  return names;
 }
 
 }  // namespace kiln::server

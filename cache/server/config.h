@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "cache/server/access.h"
 #include "cache/server/authenticator.h"
+#include "cache/server/client_address.h"
 #include "cache/server/eviction.h"
 #include "cache/server/http_server.h"
 #include "cache/server/mirror.h"
@@ -23,10 +24,12 @@ namespace kiln::server {
 struct StorageFacts {
   std::string endpoint, region, addressing, ca_file;
   std::string access_key_id, secret_access_key, session_token;
+  bool operator==(const StorageFacts&) const = default;
 };
 
 struct ServerConfig {
   std::optional<TlsFiles> tls;
+  TrustedProxies trusted_proxies;
   std::string realm = "kiln";
   std::string public_url;  // "https://registry.example"; "": as the client calls us
   std::string htpasswd;    // a file; read by whoever opens the server
@@ -47,6 +50,10 @@ struct ServerConfig {
   std::string audit_file;  // "": none; "-": standard error
   bool audit_reads = false;
 };
+
+/// The sections in which the two differ and that are read only when a server starts: "[limits]".
+std::vector<std::string> sections_for_next_start(const ServerConfig& running,
+                                                 const ServerConfig& wanted);
 
 /// kInvalidArgument with the place.
 Result<ServerConfig> parse_config(std::string_view text, const std::string& file);

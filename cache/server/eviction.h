@@ -15,6 +15,7 @@ struct CacheLimits {
   std::optional<std::chrono::seconds> max_age;
   std::optional<uint64_t> max_bytes;  // of all entries' manifests and blobs, each blob once
   bool any() const { return max_age || max_bytes; }
+  bool operator==(const CacheLimits&) const = default;
 };
 
 /// A use is noted if the last one that was is older than this.

@@ -28,9 +28,10 @@ struct Request {
   std::string query;                       // as sent, without "?"
   Headers headers = {};                    // names in lower case
   std::optional<uint64_t> body_bytes = 0;  // nullopt: chunked, unknown
-  std::string peer = {};                   // the client's address
+  std::string peer = {};                   // the address at the other end of the connection
   std::string certificate_name = {};       // common name of a verified client certificate; "": none
   std::string principal = {};              // who was authenticated; "": nobody
+  std::string client = {};                 // the peer, or whom a trusted proxy names
 
   std::optional<std::string> header(std::string_view lower_case_name) const;  // the first
   /// All values of that header, split at commas, trimmed.

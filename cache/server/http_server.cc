@@ -85,6 +85,14 @@ class AsioServer : public HttpServer {
 
   uint16_t port() const override { return port_; }
 
+  Status replace_tls(const TlsFiles& files) override {
+    if (!options_.tls) return fail(Code::kFailedPrecondition, "the server speaks no TLS");
+    KILN_TRY_ASSIGN(std::unique_ptr<TlsContext> loaded, TlsContext::load(files));
+    const std::lock_guard lock(mutex_);
+    tls_ = std::move(loaded);
+    return {};
+  }
+
   void stop() override {
     if (stopped_) return;
     stopped_ = true;
@@ -191,9 +199,9 @@ class AsioServer : public HttpServer {
   std::atomic<bool> draining_{false};
   asio::thread_pool pool_;
   Connection::Shared shared_;
-  std::unique_ptr<TlsContext> tls_;
 
-  std::mutex mutex_;  // of these three
+  std::mutex mutex_;  // of these four
+  std::unique_ptr<TlsContext> tls_;
   std::condition_variable empty_;
   std::map<Connection*, std::shared_ptr<Connection>> connections_;
   std::map<std::string, size_t> clients_;

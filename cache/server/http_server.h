@@ -19,6 +19,7 @@ struct TlsFiles {
   std::string certificate, key;  // PEM
   std::string client_ca;         // PEM; "": clients need no certificate
   bool client_optional = false;  // with client_ca: those without one are let in too
+  bool operator==(const TlsFiles&) const = default;
 };
 
 struct HttpOptions {
@@ -32,6 +33,7 @@ struct HttpOptions {
   std::chrono::milliseconds idle_timeout{60000};   // between requests
   std::chrono::milliseconds stall_timeout{60000};  // within a body, either way
   std::chrono::milliseconds stop_grace{30000};
+  bool operator==(const HttpOptions&) const = default;
 };
 
 /// What a server is doing just now.
@@ -47,6 +49,9 @@ class HttpServer {
                                                    Gauges& gauges);
   virtual ~HttpServer() = default;  // as stop()
   virtual uint16_t port() const = 0;
+  /// For connections that come from now on; those that are there keep what they have. After an
+  /// error nothing is different. kFailedPrecondition: this server speaks no TLS.
+  virtual Status replace_tls(const TlsFiles& files) = 0;
   /// Takes no more connections, lets running requests end within the grace, then returns.
   virtual void stop() = 0;
 };

@@ -26,6 +26,7 @@ struct Upstream {
   std::string username, password_file;
   std::chrono::seconds refresh{std::chrono::minutes(10)};  // how long a tag is not asked for again
   std::chrono::seconds keep{std::chrono::hours(7 * 24)};   // how long what nobody pulls stays
+  bool operator==(const Upstream&) const = default;
 };
 
 /// Thread-safe; every call but covers() may wait for the other registry.

@@ -15,6 +15,7 @@ namespace kiln::server {
 struct Quota {
   std::string repositories;  // a pattern, as in names.h
   uint64_t bytes = 0;
+  bool operator==(const Quota&) const = default;
 };
 
 /// Thread-safe. What is held is counted once, when it is first asked for, and kept up from there.

@@ -17,6 +17,7 @@ class RateLimiter {
   struct Rate {
     double per_second = 0;  // 0: no limit
     double burst = 0;
+    bool operator==(const Rate&) const = default;
   };
   explicit RateLimiter(Rate rate) : rate_(rate) {}
   /// False: too many. Takes a token otherwise.

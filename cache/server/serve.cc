@@ -149,6 +149,17 @@ Service& RegistryServer::service() {
   return *parts_->service;
 }
 
+Result<std::vector<std::string>> RegistryServer::reload(const ServerConfig& config) {
+  const ServerConfig& started = parts_->options.config;
+  ServeOptions wanted = parts_->options;
+  wanted.config = config;
+  KILN_TRY(check_exposure(wanted));
+  // The last that can fail.
+  if (started.tls && config.tls) KILN_TRY(parts_->http->replace_tls(*config.tls));
+  parts_->service->replace_rules(config);
+  return sections_for_next_start(started, config);
+}
+
 void RegistryServer::run(const std::stop_token& stop) {
   const std::chrono::seconds interval = parts_->options.config.collect_interval;
   std::mutex mutex;

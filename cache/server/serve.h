@@ -9,6 +9,7 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 namespace kiln::server {
 
@@ -30,6 +31,11 @@ class RegistryServer {
   static Result<std::unique_ptr<RegistryServer>> start(ServeOptions options);
   ~RegistryServer();
   uint16_t port() const;
+  /// Certificates, users, tokens, permissions and trusted proxies are those of `config` from now
+  /// on, or, after an error, nothing is different. Connections and requests that have begun keep
+  /// what they have. Returns the sections that changed and are read only when a server starts. By
+  /// one thread at a time.
+  Result<std::vector<std::string>> reload(const ServerConfig& config);
   /// Collects garbage now and then until `stop` is requested, then stops the server.
   void run(const std::stop_token& stop);
   Service& service();

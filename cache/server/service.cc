@@ -24,11 +24,23 @@ Response text_response(int status, std::string text) {
 Service::Service(const ServerConfig& config, Parts parts)
     : config_(config),
       parts_(std::move(parts)),
-      authenticator_(config.credentials),
+      rules_(std::make_shared<Rules>(config, config.credentials.token_key)),
       requests_(config.requests),
       failed_logins_(config.failed_logins),
       registry_api_(parts_.registry, parts_.mirror, ApiLimits{config.max_blob_bytes}) {
   mount("/v2", registry_api_);
+}
+
+Service::Rules::Rules(const ServerConfig& config, const std::string& token_key)
+    : access(config.access),
+      realm(config.realm),
+      public_url(config.public_url),
+      proxies(config.trusted_proxies),
+      authenticator({config.credentials.passwords, config.credentials.tokens, token_key}) {}
+
+void Service::replace_rules(const ServerConfig& config) {
+  auto replaced = std::make_shared<Rules>(config, rules()->authenticator.token_key());
+  *rules_.lock() = std::move(replaced);
 }
 
 void Service::mount(std::string prefix, RouteHandler& handler) {
@@ -60,7 +72,9 @@ class Service::Watched : public BodyReceiver {
 };
 
 Started Service::start(Request& request) {
-  Started started = answer(request);
+  const RulesPtr rules = this->rules();
+  request.client = rules->proxies.client_of(request.peer, request.header_list("x-forwarded-for"));
+  Started started = answer(request, rules);
   if (auto* response = std::get_if<Response>(&started)) {
     dress(request, *response);
     return started;
@@ -79,28 +93,29 @@ void Service::dress(const Request& request, Response& response) {
     parts_.log(request.method + " " + quote(request.path) + ": " + response.log);
 }
 
-Started Service::answer(Request& request) {
+Started Service::answer(Request& request, const RulesPtr& rules) {
   if (std::optional<Response> health = answer_health(request)) return *std::move(health);
   const auto now = std::chrono::steady_clock::now();
-  if (!requests_.take(request.peer, now) || !failed_logins_.has(request.peer, now)) {
+  if (!requests_.take(request.client, now) || !failed_logins_.has(request.client, now)) {
     ++parts_.metrics.limited;
     return error_response(
         ApiError(429, api::kTooManyRequests, "too many requests: ask again in a while"));
   }
-  const auto outcome = authenticator_.authenticate(request, std::chrono::system_clock::now());
+  Authenticator& authenticator = rules->authenticator;
+  const auto outcome = authenticator.authenticate(request, std::chrono::system_clock::now());
   if (!outcome) {
     ++parts_.metrics.failed_logins;
-    (void)failed_logins_.take(request.peer, now);  // has() told above whether there are too many
+    (void)failed_logins_.take(request.client, now);  // has() told above whether there are too many
     return challenge(request, "these credentials are not known here");
   }
   request.principal = outcome->name;
-  const Principal who(config_.access, outcome->name);
-  if (request.path == kTokenPath) return answer_token(request, who);
+  const Principal who({rules, &rules->access}, outcome->name);
+  if (request.path == kTokenPath) return answer_token(request, who, *rules);
   if (request.path == "/metrics") return answer_metrics(request, who);
   if (request.path == kCollectPath) return answer_collect(request, who);
   // Clients look here for whether, and how, to log in; a token for nobody counts as an answer.
   const bool asks_how = request.path == "/v2/" || request.path == "/v2";
-  if (asks_how && who.is_anonymous() && !outcome->by_header && authenticator_.has_credentials())
+  if (asks_how && who.is_anonymous() && !outcome->by_header && authenticator.has_credentials())
     return challenge(request, "authentication is needed");
   for (const auto& [prefix, handler] : mounts_)
     if (request.path == prefix || request.path.starts_with(prefix + "/"))
@@ -124,12 +139,13 @@ Response Service::challenge(const Request&, const std::string& why) {
 // Basic where everybody needs a password. Where some may come without, clients want a token even
 // for nobody: docker does not go on from a Basic challenge without a password.
 std::string Service::challenge_text(const Request& request) const {
-  if (!config_.access.knows_anonymous()) return "Basic realm=" + quote(config_.realm);
+  const RulesPtr rules = this->rules();
+  if (!rules->access.knows_anonymous()) return "Basic realm=" + quote(rules->realm);
   const std::string host = request.header("host").value_or("localhost");
-  std::string url = config_.public_url;
+  std::string url = rules->public_url;
   if (url.empty()) url = std::string(config_.tls ? "https" : "http") + "://" + host;
   std::string text =
-      "Bearer realm=" + quote(url + std::string(kTokenPath)) + ",service=" + quote(config_.realm);
+      "Bearer realm=" + quote(url + std::string(kTokenPath)) + ",service=" + quote(rules->realm);
   const std::optional<Route> route = parse_route(request.path);
   if (route && !route->repository.empty())
     text += ",scope=" + quote("repository:" + route->repository + ":pull" +
@@ -137,11 +153,11 @@ std::string Service::challenge_text(const Request& request) const {
   return text;
 }
 
-Response Service::answer_token(const Request& request, const Principal& who) {
+Response Service::answer_token(const Request& request, const Principal& who, const Rules& rules) {
   if (request.method != "GET")
     return error_response(ApiError(405, api::kUnsupported, "tokens are asked for with GET"));
   const std::string token =
-      authenticator_.issue_token(who.name(), std::chrono::system_clock::now());
+      rules.authenticator.issue_token(who.name(), std::chrono::system_clock::now());
   Response response =
       json_response(Json::object({{"token", token},
                                   {"access_token", token},
@@ -151,7 +167,7 @@ Response Service::answer_token(const Request& request, const Principal& who) {
 }
 
 Response Service::answer_metrics(const Request& request, const Principal& who) {
-  if (!who.is_administrator() && !oci::is_loopback_host(request.peer))
+  if (!who.is_administrator() && !oci::is_loopback_host(request.client))
     return error_response(who.is_anonymous()
                               ? ApiError(401, api::kUnauthorized, "metrics are for administrators")
                               : ApiError(403, api::kDenied, "metrics are for administrators"));
@@ -215,7 +231,7 @@ void Service::finished(const Request& request, int status, uint64_t in_bytes, ui
   const bool refused = status == 401 || status == 403 || status == 429;
   if (!parts_.audit || (read && !refused && !config_.audit_reads)) return;
   Json event = Json::object({{"time", format_rfc3339(Clock::system().now())},
-                             {"client", request.peer},
+                             {"client", request.client},
                              {"who", request.principal},
                              {"method", request.method},
                              {"path", request.path},
@@ -223,6 +239,7 @@ void Service::finished(const Request& request, int status, uint64_t in_bytes, ui
                              {"status", status},
                              {"received", in_bytes},
                              {"sent", out_bytes}});
+  if (request.peer != request.client) event.set("proxy", request.peer);
   parts_.audit(event.dump());
 }
 

@@ -3,7 +3,9 @@
 // authenticated and written down; apart from any network.
 #pragma once
 
+#include "base/guarded.h"
 #include "cache/server/authenticator.h"
+#include "cache/server/client_address.h"
 #include "cache/server/config.h"
 #include "cache/server/metrics.h"
 #include "cache/server/registry_api.h"
@@ -35,6 +37,9 @@ class Service : public Handler {
   /// Further handlers, before the server starts. The longest prefix answers.
   void mount(std::string prefix, RouteHandler& handler);
   void set_draining() { draining_ = true; }
+  /// Users, tokens, permissions, trusted proxies and what challenges say are these from now on;
+  /// requests that have begun keep what they have.
+  void replace_rules(const ServerConfig& config);
 
   Started start(Request& request) override;
   void finished(const Request& request, int status, uint64_t in_bytes, uint64_t out_bytes) override;
@@ -43,10 +48,20 @@ class Service : public Handler {
 
  private:
   class Watched;
+  /// What replace_rules() replaces, as a whole.
+  struct Rules {
+    explicit Rules(const ServerConfig& config, const std::string& token_key);
+    const AccessRules access;
+    const std::string realm, public_url;
+    const TrustedProxies proxies;
+    Authenticator authenticator;
+  };
+  using RulesPtr = std::shared_ptr<Rules>;
+  RulesPtr rules() const { return *rules_.lock(); }
   void evict(TimePoint now);
-  Started answer(Request& request);
+  Started answer(Request& request, const RulesPtr& rules);
   std::optional<Response> answer_health(const Request& request);
-  Response answer_token(const Request& request, const Principal& who);
+  static Response answer_token(const Request& request, const Principal& who, const Rules& rules);
   Response answer_metrics(const Request& request, const Principal& who);
   Response answer_collect(const Request& request, const Principal& who);
   Response challenge(const Request& request, const std::string& why);
@@ -55,7 +70,7 @@ class Service : public Handler {
 
   const ServerConfig config_;
   Parts parts_;
-  Authenticator authenticator_;
+  mutable Guarded<RulesPtr> rules_;
   RateLimiter requests_, failed_logins_;
   RegistryApi registry_api_;
   std::vector<std::pair<std::string, RouteHandler*>> mounts_;

@@ -96,8 +96,8 @@ class PlainTransport : public Transport {
 
 class TlsTransport : public Transport {
  public:
-  TlsTransport(tcp::socket socket, asio::ssl::context& context)
-      : Transport(socket), stream_(std::move(socket), context) {}
+  TlsTransport(tcp::socket socket, std::shared_ptr<asio::ssl::context> context)
+      : Transport(socket), context_(std::move(context)), stream_(std::move(socket), *context_) {}
 
   asio::awaitable<bool> handshake() override {
     error_code error;
@@ -145,31 +145,33 @@ class TlsTransport : public Transport {
   }
 
  private:
+  const std::shared_ptr<asio::ssl::context> context_;  // the server may have another one by now
   asio::ssl::stream<tcp::socket> stream_;
 };
 
 class OpenSslContext : public TlsContext {
  public:
-  OpenSslContext() : context_(asio::ssl::context::tls_server) {}
+  OpenSslContext()
+      : context_(std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server)) {}
   Status load_files(const TlsFiles& files) {
     error_code error;
     const auto check = [&](const std::string& what, const std::string& file) -> Status {
       if (!error) return {};
       return fail(Code::kInvalidArgument, what + " \"" + file + "\": " + error.message());
     };
-    (void)SSL_CTX_set_min_proto_version(context_.native_handle(), TLS1_2_VERSION);  // it is known
-    context_.use_certificate_chain_file(files.certificate, error);
+    (void)SSL_CTX_set_min_proto_version(context_->native_handle(), TLS1_2_VERSION);  // it is known
+    context_->use_certificate_chain_file(files.certificate, error);
     KILN_TRY(check("TLS certificate", files.certificate));
-    context_.use_private_key_file(files.key, asio::ssl::context::pem, error);
+    context_->use_private_key_file(files.key, asio::ssl::context::pem, error);
     KILN_TRY(check("TLS key", files.key));
     if (files.client_ca.empty()) return {};
-    context_.load_verify_file(files.client_ca, error);
+    context_->load_verify_file(files.client_ca, error);
     KILN_TRY(check("client CA", files.client_ca));
     const int strict = files.client_optional ? 0 : asio::ssl::verify_fail_if_no_peer_cert;
-    context_.set_verify_mode(asio::ssl::verify_peer | strict, error);
+    context_->set_verify_mode(asio::ssl::verify_peer | strict, error);
     // Sessions of clients with certificates are not resumed in another context.
     constexpr std::array<unsigned char, 4> kSessionId = {'k', 'i', 'l', 'n'};
-    if (SSL_CTX_set_session_id_context(context_.native_handle(), kSessionId.data(),
+    if (SSL_CTX_set_session_id_context(context_->native_handle(), kSessionId.data(),
                                        kSessionId.size()) != 1)
       return fail(Code::kInternal, "TLS session context");
     return check("client CA", files.client_ca);
@@ -179,7 +181,7 @@ class OpenSslContext : public TlsContext {
   }
 
  private:
-  asio::ssl::context context_;
+  const std::shared_ptr<asio::ssl::context> context_;
 };
 
 }  // namespace

@@ -75,7 +75,7 @@ class TlsContext {
  public:
   static Result<std::unique_ptr<TlsContext>> load(const TlsFiles& files);
   virtual ~TlsContext() = default;
-  virtual std::unique_ptr<Transport> transport(asio::ip::tcp::socket socket) = 0;
+  virtual std::unique_ptr<Transport> transport(asio::ip::tcp::socket socket) = 0;  // may outlive it
 };
 
 }  // namespace kiln::server

@@ -193,6 +193,32 @@ TEST_F(ServeTest, WhatWouldNotBeSafeIsRefused) {
   EXPECT_EQ(kiln({"fsck", "--storage", path("none")}).exit_code, 2);
 }
 
+TEST_F(ServeTest, AHangupReloadsTheConfigurationOrNothingOfIt) {
+  const auto configure = [&](const std::string& token, const std::string& more) {
+    must(write_file(path("kiln.toml"), "[[auth.token]]\nname = 'ci'\nsha256 = '" +
+                                           Digest::of(token).hex() + "'\n" + more));
+  };
+  const auto status_for = [&](const std::string& token) {
+    HttpRequest request;
+    request.url = "http://" + registry() + "/v2/";
+    request.headers = {{"Authorization", "Bearer " + token}};
+    StringSink sink;
+    return must(client_->send(request, sink, {})).status;
+  };
+  configure("one", "");
+  ASSERT_NE(start({}, {"--config", path("kiln.toml")}), 0);
+  configure("two", "[limits]\nblobs = 1\n");
+  server_->signal(SIGHUP);
+  ASSERT_TRUE(server_->saw("not reloaded, all stays as it was: " + path("kiln.toml") + ":5: "));
+  EXPECT_EQ(status_for("one"), 200);
+  EXPECT_EQ(status_for("two"), 401);
+  configure("two", "[limits]\nblob = 1\n");
+  server_->signal(SIGHUP);
+  ASSERT_TRUE(server_->saw(": [limits] has changed: restart the server for that"));
+  EXPECT_EQ(status_for("one"), 401);
+  EXPECT_EQ(status_for("two"), 200);
+}
+
 class ServeKillTest : public ServeTest, public ::testing::WithParamInterface<const char*> {
  protected:
   void SetUp() override {

@@ -331,22 +331,12 @@ class TlsServerTest : public HttpServerTest {
  protected:
   void SetUp() override {
     if (!find_program("openssl", "/usr/bin:/bin")) GTEST_SKIP() << "needs openssl";
-    openssl({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-             "-days", "2", "-subj", "/CN=builder", "-addext", "subjectAltName=IP:127.0.0.1",
-             "-keyout", file("key.pem"), "-out", file("cert.pem")});
+    make_certificate(file("cert.pem"), file("key.pem"), "builder");
     TlsFiles& tls = options_.tls.emplace();
     tls.certificate = file("cert.pem");
     tls.key = file("key.pem");
   }
   std::string file(const std::string& name) const { return registry_.path(name); }
-  static void openssl(const std::vector<std::string>& args) {
-    ProcessSpec spec;
-    spec.argv = {"openssl"};
-    spec.argv.insert(spec.argv.end(), args.begin(), args.end());
-    spec.env = {"PATH=/usr/bin:/bin"};
-    const CapturedRun run = must(run_captured(spec, "", 1U << 16U, {}));
-    ASSERT_TRUE(run.exit.ok()) << run.err;
-  }
   HttpRequest request(const std::string& path) const {
     HttpRequest request;
     request.url = "https://127.0.0.1:" + std::to_string(server_->port()) + path;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/process.h"
 #include "base/strings.h"
 #include "tests/fakes/must.h"
 
@@ -79,6 +80,32 @@ Reply TestRegistry::ask(const Ask& ask) const {
 
 std::string digest_of(std::string_view bytes) {
   return BlobDigest::of(HashAlgorithm::kSha256, bytes).to_string();
+}
+
+void make_certificate(const std::string& certificate, const std::string& key,
+                      const std::string& common_name) {
+  ProcessSpec spec;
+  spec.argv = {"openssl",
+               "req",
+               "-x509",
+               "-newkey",
+               "ec",
+               "-pkeyopt",
+               "ec_paramgen_curve:P-256",
+               "-nodes",
+               "-days",
+               "2",
+               "-subj",
+               "/CN=" + common_name,
+               "-addext",
+               "subjectAltName=IP:127.0.0.1",
+               "-keyout",
+               key,
+               "-out",
+               certificate};
+  spec.env = {"PATH=/usr/bin:/bin"};
+  const CapturedRun run = must(run_captured(spec, "", 1U << 16U, {}));
+  ASSERT_TRUE(run.exit.ok()) << run.err;
 }
 
 std::string manifest_of(const std::vector<std::string>& blobs, Json extra) {

@@ -152,6 +152,26 @@ TEST(ServiceTest, WhoAsksTooOftenWaits) {
   EXPECT_EQ(guessed.ask({"GET", "/v2/", "", basic("alice", "guess")}).status, 429);
 }
 
+TEST(ServiceTest, ClientsBehindATrustedProxyAreToldApart) {
+  ServerConfig config =
+      config_of("[listen]\ntrusted_proxies = ['127.0.0.1']\n" + std::string(kRules));
+  config.failed_logins = {0.001, 1};
+  TestRegistry registry(config);
+  const auto guess = [&](const std::string& from) {
+    Headers headers = basic("alice", "a-guess");
+    headers.emplace_back("X-Forwarded-For", from);
+    return registry.ask({"GET", "/v2/", "", headers}).status;
+  };
+  EXPECT_EQ(guess("192.0.2.1"), 401);
+  EXPECT_EQ(guess("192.0.2.1"), 429);
+  EXPECT_EQ(guess("192.0.2.9, 192.0.2.1"), 429) << "what it says of itself does not help";
+  EXPECT_EQ(guess("192.0.2.2"), 401);
+  EXPECT_EQ(registry.ask({"GET", "/metrics", "", {{"X-Forwarded-For", "192.0.2.3"}}}).status, 401);
+  const Json event = must(Json::parse(registry.audit().front()));
+  EXPECT_EQ(event["client"].as_string(), "192.0.2.1");
+  EXPECT_EQ(event["proxy"].as_string(), "127.0.0.1");
+}
+
 TEST(ServiceTest, ChangesAndRefusalsAreWrittenDown) {
   ServerConfig config = config_of(kRules);
   TestRegistry registry(config);
@@ -238,6 +258,8 @@ TEST(ConfigTest, MistakesAreToldWithTheirLine) {
            Row{"[[access]]\nwho = 'a'\n", 1, "has no \"repositories\""},
            Row{"[[auth.token]]\nname = 'a'\nsha256 = 'b'\n", 3, "is not 64 lower-case hex digits"},
            Row{"[limits\n", 1, ""},
+           Row{"[listen]\ntrusted_proxies = ['10.0.0.0/8',\n'proxy']\n", 2,
+               "\"proxy\" is no address or network"},
        }) {
     const Result<ServerConfig> config = parse_config(row.text, "kiln.toml");
     ASSERT_FALSE(config) << row.text;
@@ -292,7 +314,7 @@ TEST(NamesTest, PatternsMatchWithinOrAcrossComponents) {
 
 TEST(AuthenticatorTest, ServersOfOneRegistryTakeEachOthersTokens) {
   Credentials credentials;
-  credentials.tokens = {{"ci", std::string(64, 'a')}};
+  credentials.passwords = {{"alice", kAlice}};
   const auto now = std::chrono::system_clock::now();
   const auto name_at = [&](const std::string& key, const std::string& token) {
     credentials.token_key = key;
@@ -305,6 +327,8 @@ TEST(AuthenticatorTest, ServersOfOneRegistryTakeEachOthersTokens) {
   EXPECT_EQ(name_at("one key", token), "alice");
   EXPECT_EQ(name_at("another", token), "nobody");
   EXPECT_EQ(name_at("", token), "nobody");
+  credentials.passwords = {{"bob", kAlice}};
+  EXPECT_EQ(name_at("one key", token), "nobody") << "who is not known any more";
 }
 
 }  // namespace
