@@ -101,8 +101,7 @@ Status DirectoryTransport::fetch(const oci::Descriptor& blob, Sink& to, std::sto
   return fail(Code::kCancelled, "the transfer was stopped");
 }
 
-Status DirectoryTransport::upload(const oci::BlobContent& content,
-                                  const std::function<void()>& on_bytes, std::stop_token stop) {
+Status DirectoryTransport::upload(const oci::BlobContent& content, std::stop_token stop) {
   const oci::Descriptor& blob = content.blob;
   KILN_TRY(prepare(stop));
   const std::string path = blob_path(blob.digest);
@@ -115,7 +114,6 @@ Status DirectoryTransport::upload(const oci::BlobContent& content,
     KILN_TRY_ASSIGN(const size_t count, source->read(buffer));  // verifies at its end
     if (count == 0) return file.commit();
     KILN_TRY(file.write(as_text(std::span(buffer).first(count))));
-    on_bytes();
   }
   return fail(Code::kCancelled, "the transfer was stopped");
 }

@@ -26,9 +26,8 @@ class ImageTransport : public CacheTransport {
   Status fetch(const oci::Descriptor& blob, Sink& to, std::stop_token stop) override {
     return inner_->fetch(blob, to, std::move(stop));
   }
-  Status upload(const oci::BlobContent& content, const std::function<void()>& on_bytes,
-                std::stop_token stop) override {
-    return inner_->upload(content, on_bytes, std::move(stop));
+  Status upload(const oci::BlobContent& content, std::stop_token stop) override {
+    return inner_->upload(content, std::move(stop));
   }
   Status publish(std::span<const Publication> publications, std::stop_token stop) override {
     return inner_->publish(publications, std::move(stop));

@@ -68,11 +68,10 @@ Status RegistryTransport::fetch(const oci::Descriptor& blob, Sink& to, std::stop
       blob, to, [](uint64_t) {}, std::move(stop));
 }
 
-Status RegistryTransport::upload(const oci::BlobContent& content,
-                                 const std::function<void()>& on_bytes, std::stop_token stop) {
+Status RegistryTransport::upload(const oci::BlobContent& content, std::stop_token stop) {
   KILN_TRY_ASSIGN(const auto to, repository(stop));
   KILN_TRY(to->upload(
-      content, {}, [&](uint64_t) { on_bytes(); }, std::move(stop)));
+      content, {}, [](uint64_t) {}, std::move(stop)));
   return {};
 }
 

@@ -25,8 +25,7 @@ class RegistryTransport : public CacheTransport {
   Result<std::vector<std::optional<std::string>>> lookup(std::span<const CacheKey> keys,
                                                          std::stop_token stop) override;
   Status fetch(const oci::Descriptor& blob, Sink& to, std::stop_token stop) override;
-  Status upload(const oci::BlobContent& content, const std::function<void()>& on_bytes,
-                std::stop_token stop) override;
+  Status upload(const oci::BlobContent& content, std::stop_token stop) override;
   Status publish(std::span<const Publication> publications, std::stop_token stop) override;
   /// What every entry's manifest refers to besides its layers.
   Status upload_config(const std::stop_token& stop);

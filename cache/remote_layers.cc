@@ -4,20 +4,17 @@
 #include <set>
 
 #include "base/parallel.h"
-#include "base/watchdog.h"
 
 namespace kiln::cache {
 namespace {
 
 constexpr size_t kParallelLayers = 3;
 
-// Feeds the watchdog with every byte, and stops what sends more than the blob has.
-class WatchedSink : public Sink {
+// Stops what sends more than the blob has.
+class BlobSink : public Sink {
  public:
-  WatchedSink(const oci::Descriptor& blob, Sink& next, Watchdog& dog)
-      : blob_(blob), next_(next), dog_(dog) {}
+  BlobSink(const oci::Descriptor& blob, Sink& next) : blob_(blob), next_(next) {}
   Status write(std::span<const std::byte> data) override {
-    dog_.feed();
     done_ += data.size();
     if (done_ > blob_.size) return fail(Code::kDataLoss, "it is longer than was said");
     return next_.write(data);
@@ -26,7 +23,6 @@ class WatchedSink : public Sink {
  private:
   const oci::Descriptor& blob_;
   Sink& next_;
-  Watchdog& dog_;
   uint64_t done_ = 0;
 };
 
@@ -34,19 +30,30 @@ class WatchedSink : public Sink {
 
 void RemoteLayers::announce(std::span<const oci::LayerBlob> layers,
                             const std::shared_ptr<CacheTransport>& transport) {
-  auto origins = origins_.lock();
+  auto state = state_.lock();
   for (const oci::LayerBlob& layer : layers)
-    origins->try_emplace(layer.descriptor.digest, transport);
+    state->origins.try_emplace(layer.descriptor.digest, transport);
 }
 
 void RemoteLayers::clear() {
-  origins_.lock()->clear();
+  *state_.lock() = {};
+}
+
+std::vector<std::shared_ptr<CacheTransport>> RemoteLayers::failed() {
+  return state_.lock()->failed;
+}
+
+void RemoteLayers::note_failure(const Transport& of) {
+  auto state = state_.lock();
+  std::erase_if(state->origins, [&](const auto& origin) { return origin.second == of; });
+  if (std::find(state->failed.begin(), state->failed.end(), of) == state->failed.end())
+    state->failed.push_back(of);
 }
 
 RemoteLayers::Transport RemoteLayers::origin(const Digest& blob) {
-  auto origins = origins_.lock();
-  const auto found = origins->find(blob);
-  return found == origins->end() ? nullptr : found->second;
+  auto state = state_.lock();
+  const auto found = state->origins.find(blob);
+  return found == state->origins.end() ? nullptr : found->second;
 }
 
 // Each once: an image may have a layer twice.
@@ -64,39 +71,34 @@ Result<std::vector<oci::Descriptor>> RemoteLayers::missing(std::span<const oci::
 Result<bool> RemoteLayers::can_fetch(std::span<const oci::LayerBlob> layers) {
   KILN_TRY_ASSIGN(const std::vector<oci::Descriptor> absent, missing(layers));
   return std::all_of(absent.begin(), absent.end(), [this](const oci::Descriptor& blob) {
-    return origin(blob.digest) != nullptr;
+    const Transport from = origin(blob.digest);
+    return from && !from->lost();
   });
 }
 
 Status RemoteLayers::fetch(std::span<const oci::LayerBlob> layers, std::stop_token stop) {
   KILN_TRY_ASSIGN(const std::vector<oci::Descriptor> absent, missing(layers));
-  return for_each_at_once(absent.size(), kParallelLayers, [&](size_t i) {
-    Status fetched = fetch_one(absent[i], stop);
-    if (fetched || stop.stop_requested()) return fetched;
-    failed_ = true;
-    clear();
-    return fetched;
-  });
+  return for_each_at_once(absent.size(), kParallelLayers,
+                          [&](size_t i) { return fetch_one(absent[i], stop); });
 }
 
 Status RemoteLayers::fetch_one(const oci::Descriptor& blob, const std::stop_token& stop) {
   const Transport from = origin(blob.digest);
   if (!from)
     return fail(Code::kUnavailable, "no cache has layer " + blob.digest.to_string() + " any more");
-  const auto wrapped = [&](const Error& error) {
-    return tl::unexpected(
-        error.wrap("fetch layer " + blob.digest.to_string() + " from " + from->name()));
-  };
+  const Status received = receive(blob, *from, stop);
+  if (received) return {};
+  if (!stop.stop_requested()) note_failure(from);
+  return tl::unexpected(
+      received.error().wrap("fetch layer " + blob.digest.to_string() + " from " + from->name()));
+}
+
+Status RemoteLayers::receive(const oci::Descriptor& blob, CacheTransport& from,
+                             const std::stop_token& stop) {
   KILN_TRY_ASSIGN(const auto writer, content_.writer(lease_));
-  Watchdog dog(stop, patience_);
-  WatchedSink sink(blob, *writer, dog);
-  if (Status fetched = from->fetch(blob, sink, dog.token()); !fetched) {
-    if (!dog.expired()) return wrapped(fetched.error());
-    return wrapped(
-        Error(Code::kUnavailable, "nothing came for " + std::to_string(patience_.count()) + " ms"));
-  }
-  if (const auto committed = writer->commit(blob.digest); !committed)
-    return wrapped(committed.error());
+  BlobSink sink(blob, *writer);
+  KILN_TRY(from.fetch(blob, sink, stop));
+  KILN_TRY(writer->commit(blob.digest));
   return {};
 }
 

@@ -2,8 +2,6 @@
 // their entries alone; their layers come when somebody looks at the files.
 #pragma once
 
-#include <atomic>
-#include <chrono>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -19,36 +17,38 @@ namespace kiln::cache {
 /// Thread-safe.
 class RemoteLayers {
  public:
-  /// `patience`: how long a transfer may stand still.
-  RemoteLayers(oci::ContentStore& content, const oci::Lease& lease,
-               std::chrono::milliseconds patience)
-      : content_(content), lease_(lease), patience_(patience) {}
+  RemoteLayers(oci::ContentStore& content, const oci::Lease& lease)
+      : content_(content), lease_(lease) {}
 
   /// `layers` can be had from `transport`, as far as it says.
   void announce(std::span<const oci::LayerBlob> layers,
                 const std::shared_ptr<CacheTransport>& transport);
-  /// Each layer is here or was announced.
+  /// Each layer is here, or was announced by a transport that is not left alone.
   Result<bool> can_fetch(std::span<const oci::LayerBlob> layers);
   /// Brings what is not here, three at a time, verified. An error is of the first layer that could
-  /// not be had: kDataLoss: its bytes are others; kUnavailable: gone, unreachable or too slow. From
-  /// then on the transport is not asked again.
+  /// not be had: kDataLoss: its bytes are others; kUnavailable: gone, unreachable or too slow. What
+  /// its transport announced is forgotten.
   Status fetch(std::span<const oci::LayerBlob> layers, std::stop_token stop);
-  /// True: a transport did not keep what it promised.
-  bool failed() const { return failed_; }
-  /// Forgets everything that was announced.
+  /// The transports that did not keep what they promised, since clear().
+  std::vector<std::shared_ptr<CacheTransport>> failed();
+  /// Forgets everything that was announced, and what failed.
   void clear();
 
  private:
   using Transport = std::shared_ptr<CacheTransport>;
+  struct State {
+    std::unordered_map<Digest, Transport> origins;
+    std::vector<Transport> failed;
+  };
   Result<std::vector<oci::Descriptor>> missing(std::span<const oci::LayerBlob> layers);
   Transport origin(const Digest& blob);
   Status fetch_one(const oci::Descriptor& blob, const std::stop_token& stop);
+  Status receive(const oci::Descriptor& blob, CacheTransport& from, const std::stop_token& stop);
+  void note_failure(const Transport& of);
 
   oci::ContentStore& content_;
   const oci::Lease& lease_;
-  const std::chrono::milliseconds patience_;
-  Guarded<std::unordered_map<Digest, Transport>> origins_;
-  std::atomic<bool> failed_{false};
+  Guarded<State> state_;
 };
 
 }  // namespace kiln::cache

@@ -1,8 +1,6 @@
 #include "cache/remote_store.h"
 
-#include <algorithm>
-
-#include "base/watchdog.h"
+#include <utility>
 
 namespace kiln::cache {
 namespace {
@@ -43,7 +41,7 @@ std::optional<ResultEntry> RemoteCacheStore::entry(const CacheKey& key) {
 
 bool RemoteCacheStore::lost() {
   const std::lock_guard hold(mutex_);
-  return lost_;
+  return lost_ || config_.transport->lost();
 }
 
 Status RemoteCacheStore::forget(const CacheKey& key) {
@@ -62,7 +60,7 @@ RemoteCacheStore::Answer RemoteCacheStore::look_up(const CacheKey& key) {
   std::unique_lock hold(mutex_);
   while (true) {
     if (const auto known = answers_.find(key.digest); known != answers_.end()) return known->second;
-    if (lost_) return std::nullopt;
+    if (lost_ || config_.transport->lost()) return std::nullopt;
     if (!asking_) break;
     answered_.wait(hold);
   }
@@ -80,18 +78,12 @@ RemoteCacheStore::Answer RemoteCacheStore::look_up(const CacheKey& key) {
 
 void RemoteCacheStore::ask(std::unique_lock<std::mutex>& hold, std::vector<CacheKey> keys) {
   asking_ = true;
-  const auto left = config_.patience - std::chrono::floor<std::chrono::milliseconds>(spent_);
   hold.unlock();
-  const auto start = std::chrono::steady_clock::now();
-  Watchdog dog(config_.stop, left);
-  auto entries = config_.transport->lookup(keys, dog.token());
-  if (!entries && dog.expired()) entries = fail(Code::kUnavailable, "it did not answer in time");
+  const auto entries = config_.transport->lookup(keys, config_.stop);
   hold.lock();
-  spent_ += std::chrono::steady_clock::now() - start;
   asking_ = false;
   if (entries) {
     take(keys, *entries);
-    if (spent_ >= config_.patience) give_up(Error(Code::kUnavailable, "it answers too slowly"));
   } else {
     give_up(entries.error());
   }

@@ -1,9 +1,7 @@
 // A shared cache as a CacheStore: lookups only. It costs time, never correctness: what does not
-// verify is a miss, and a cache that fails or is slow is left alone for the rest of the build after
-// one warning (SAFETY.md 3.7).
+// verify is a miss, and a cache that fails is left alone for the rest of the build (SAFETY.md 3.7).
 #pragma once
 
-#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -24,9 +22,8 @@ namespace kiln::cache {
 class RemoteCacheStore : public CacheStore {
  public:
   struct Config {
-    std::shared_ptr<CacheTransport> transport;
+    std::shared_ptr<CacheTransport> transport;  // knows how long to wait: patient_transport.h
     RemoteLayers* layers = nullptr;             // borrowed; told what is found
-    std::chrono::milliseconds patience{5000};   // for all lookups of a build together
     std::function<void(const Error&)> on_lost;  // once, when it is given up
     std::stop_token stop;                       // ends a lookup that waits
   };
@@ -60,7 +57,6 @@ class RemoteCacheStore : public CacheStore {
   std::vector<CacheKey> announced_;             // not asked for yet
   bool asking_ = false;
   bool lost_ = false;
-  std::chrono::nanoseconds spent_{0};
 };
 
 }  // namespace kiln::cache

@@ -3,7 +3,6 @@
 // What it brings is not trusted: entries are verified by who reads them, blobs by their digests.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -39,12 +38,13 @@ class CacheTransport {
                                                                  std::stop_token stop) = 0;
   /// Writes the bytes of `blob` to `to`; their digest is for the caller to check. kNotFound.
   virtual Status fetch(const oci::Descriptor& blob, Sink& to, std::stop_token stop) = 0;
-  /// Without transfer if it is there already. `on_bytes` is told that it gets on.
-  virtual Status upload(const oci::BlobContent& content, const std::function<void()>& on_bytes,
-                        std::stop_token stop) = 0;
+  /// Without transfer if it is there already; its bytes are read as they are sent.
+  virtual Status upload(const oci::BlobContent& content, std::stop_token stop) = 0;
   /// The first writer of a key wins, unless the publication replaces: an entry that is there stays,
   /// which is no error. Concurrent writers never undo each other's entries.
   virtual Status publish(std::span<const Publication> publications, std::stop_token stop) = 0;
+  /// True: it is left alone, and would be asked in vain.
+  virtual bool lost() const { return false; }
   /// After the last publication of a build.
   virtual Status finish(std::stop_token /*stop*/) { return {}; }
 };

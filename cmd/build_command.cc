@@ -219,12 +219,14 @@ class Build {
     std::vector<PlatformResult> platforms;
   };
 
-  /// Once more without the shared caches if one of them did not keep its word.
+  /// Once more for each shared cache that did not keep its word, without it.
   Result<Solved> solve(const OpsEnvironment& ops) {
     Result<Solved> solved = solve_once(ops);
-    if (solved || !caches_->broken() || invocation_.stop.stop_requested()) return solved;
-    caches_->give_up(solved.error());
-    return solve_once(ops);
+    while (!solved && caches_->broken() && !invocation_.stop.stop_requested()) {
+      caches_->give_up(solved.error());
+      solved = solve_once(ops);
+    }
+    return solved;
   }
 
   Result<Solved> solve_once(const OpsEnvironment& ops) {

@@ -1,64 +1,96 @@
 #include "cmd/shared_caches.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "cache/claim.h"
 #include "cache/directory_transport.h"
 #include "cache/image_transport.h"
 #include "cache/kiln_transport.h"
 
 namespace kiln::cmd {
+
 namespace {
 
-// What a cache may cost that is dead, slow or stuck.
-constexpr std::chrono::milliseconds kPatience{5000};
+bool contains(const std::vector<std::shared_ptr<cache::CacheTransport>>& transports,
+              const std::shared_ptr<cache::CacheTransport>& one) {
+  return std::find(transports.begin(), transports.end(), one) != transports.end();
+}
 
 }  // namespace
 
+using cache::PatientTransport;
+
 SharedCaches::SharedCaches(const Inputs& inputs)
     : inputs_(inputs),
-      layers_(inputs.engine.content(), inputs.engine.lease(), kPatience),
-      mounts_({inputs.engine.layout().cache_mounts(), kPatience, inputs.progress,
-               [this](const std::string& step, const Error& error) { warn(step, error); }}) {}
+      layers_(inputs.engine.content(), inputs.engine.lease()),
+      mounts_({inputs.engine.layout().cache_mounts(), inputs.progress}) {}
 
 Result<std::unique_ptr<SharedCaches>> SharedCaches::open(const Inputs& inputs,
                                                          const std::vector<CachePlace>& from,
                                                          const std::vector<CacheTarget>& to) {
   std::unique_ptr<SharedCaches> caches(new SharedCaches(inputs));
-  for (const CachePlace& place : from) {
-    cache::RemoteCacheStore::Config config;
-    KILN_TRY_ASSIGN(config.transport,
-                    place.kind == CacheKind::kDirectory
-                        ? caches->directory(place, false)
-                        : caches->registry(place, cache::RegistryTransport::Use::kRead));
-    if (!place.trusted.empty()) config.transport = caches->trusting(place, config.transport);
-    config.layers = &caches->layers_;
-    config.patience = kPatience;
-    config.stop = inputs.stop;
-    config.on_lost = [self = caches.get(), step = "importing cache from " +
-                                                  config.transport->name()](const Error& error) {
-      self->warn(step, error);
-    };
-    const auto transport = config.transport;
-    caches->stores_.push_back(std::make_unique<cache::RemoteCacheStore>(std::move(config)));
-    if (place.mounts.any())
-      caches->mounts_.read_from(transport, place.mounts,
-                                [&store = *caches->stores_.back()] { return !store.lost(); });
-  }
-  for (const CacheTarget& target : to) {
-    KILN_TRY_ASSIGN(auto transport,
-                    target.place.kind == CacheKind::kDirectory
-                        ? caches->directory(target.place, target.reset)
-                        : caches->registry(target.place, cache::RegistryTransport::Use::kWrite));
-    if (target.signing)
-      transport = std::make_shared<cache::SignedTransport>(
-          cache::SignedTransport::Config{std::move(transport), {}, target.signing, {}});
-    if (target.place.mounts.any())
-      caches->mounts_.write_to(transport, target.place.mounts,
-                               [self = caches.get(), i = caches->fillings_.size()] {
-                                 return !self->fillings_[i].exporting->lost();
-                               });
-    caches->fillings_.push_back({target, std::move(transport), nullptr});
-  }
+  for (const CachePlace& place : from) KILN_TRY(caches->add_import(place));
+  for (const CacheTarget& target : to) KILN_TRY(caches->add_filling(target));
   return caches;
+}
+
+Result<SharedCaches::Server*> SharedCaches::server_of(const CachePlace& place) {
+  if (place.kind == CacheKind::kDirectory) return &servers_["directory " + place.where];
+  KILN_TRY_ASSIGN(const oci::Reference name, oci::Reference::parse(place.where));
+  return &servers_["registry " + name.domain];
+}
+
+Status SharedCaches::add_import(const CachePlace& place) {
+  KILN_TRY_ASSIGN(Server* const server, server_of(place));
+  KILN_TRY_ASSIGN(Transport transport, place.kind == CacheKind::kDirectory
+                                           ? directory(place, false)
+                                           : registry(place, cache::RegistryTransport::Use::kRead));
+  if (!place.trusted.empty()) transport = trusting(place, std::move(transport));
+  auto patient = std::make_shared<PatientTransport>(
+      PatientTransport::Config{std::move(transport), server->patience});
+  cache::RemoteCacheStore::Config config;
+  config.transport = patient;
+  config.layers = &layers_;
+  config.stop = inputs_.stop;
+  config.on_lost = [this, server, step = "importing cache from " + patient->name()](
+                       const Error& error) { warn_of(*server, step, error); };
+  imports_.push_back(
+      {*server, patient, std::make_unique<cache::RemoteCacheStore>(std::move(config))});
+  if (place.mounts.any())
+    mounts_.read_from(
+        {std::move(patient), place.mounts,
+         [&from = imports_.back()] { return !from.dropped && !from.store->lost(); },
+         [this, server](const std::string& step, const Error& e) { warn_of(*server, step, e); }});
+  return {};
+}
+
+Status SharedCaches::add_filling(const CacheTarget& target) {
+  KILN_TRY_ASSIGN(Server* const server, server_of(target.place));
+  KILN_TRY_ASSIGN(Transport transport,
+                  target.place.kind == CacheKind::kDirectory
+                      ? directory(target.place, target.reset)
+                      : registry(target.place, cache::RegistryTransport::Use::kWrite));
+  if (target.signing)
+    transport = std::make_shared<cache::SignedTransport>(
+        cache::SignedTransport::Config{std::move(transport), {}, target.signing, {}});
+  if (target.place.mounts.any()) {
+    const auto patient =
+        std::make_shared<PatientTransport>(PatientTransport::Config{transport, server->patience});
+    mounts_.write_to(
+        {patient, target.place.mounts,
+         [this, to = patient.get(), i = fillings_.size()] {
+           return !to->lost() && !fillings_[i].exporting->lost();
+         },
+         [this, server](const std::string& step, const Error& e) { warn_of(*server, step, e); }});
+  }
+  const auto waits = target.wait == CacheExportOptions::Wait::kForever
+                         ? PatientTransport::Waits::kNever
+                         : PatientTransport::Waits::kLater;
+  auto patient = std::make_shared<PatientTransport>(
+      PatientTransport::Config{std::move(transport), server->patience, waits});
+  fillings_.push_back({*server, target, std::move(patient), nullptr});
+  return {};
 }
 
 SharedCaches::Transport SharedCaches::trusting(const CachePlace& place, Transport transport) {
@@ -98,22 +130,35 @@ Result<SharedCaches::Transport> SharedCaches::registry(const CachePlace& place,
 }
 
 std::vector<CacheStore*> SharedCaches::stores() const {
-  std::vector<CacheStore*> stores;
-  for (const auto& store : stores_) stores.push_back(store.get());
-  return stores;
+  const std::vector<cache::RemoteCacheStore*> all = remotes();
+  return {all.begin(), all.end()};
 }
 
 std::vector<cache::RemoteCacheStore*> SharedCaches::remotes() const {
   std::vector<cache::RemoteCacheStore*> stores;
-  for (const auto& store : stores_) stores.push_back(store.get());
+  for (const Import& import : imports_)
+    if (!import.dropped) stores.push_back(import.store.get());
   return stores;
 }
 
+bool SharedCaches::broken() {
+  const std::vector<Transport> failed = layers_.failed();
+  return std::any_of(imports_.begin(), imports_.end(), [&](const Import& import) {
+    return !import.dropped && contains(failed, import.transport);
+  });
+}
+
 void SharedCaches::give_up(const Error& why) {
-  warn("building without the shared caches", why);
-  mounts_.stop_reading();
-  stores_.clear();
+  const std::vector<Transport> failed = layers_.failed();
   layers_.clear();
+  const auto at_fault = std::find_if(imports_.begin(), imports_.end(), [&](const Import& import) {
+    return !import.dropped && contains(failed, import.transport);
+  });
+  KILN_CHECK(at_fault != imports_.end());  // broken()
+  for (Import& import : imports_)
+    if (contains(failed, import.transport) || import.transport->lost()) import.dropped = true;
+  const std::string without = remotes().empty() ? "the shared caches" : at_fault->transport->name();
+  warn_of(at_fault->server, "building without " + without, why);
 }
 
 void SharedCaches::start_filling(const llb::Graph& graph, oci::CompressionOptions image_compression,
@@ -122,7 +167,6 @@ void SharedCaches::start_filling(const llb::Graph& graph, oci::CompressionOption
     CacheExportOptions options;
     options.mode = filling.target.mode;
     options.compression = filling.target.compression.value_or(image_compression);
-    options.patience = kPatience;
     options.wait = filling.target.wait;
     const CacheExport::Inputs inputs{graph, *filling.transport, inputs_.engine.cache(), context,
                                      inputs_.stop};
@@ -142,9 +186,17 @@ Status SharedCaches::finish(const Solution* solution) {
     if (inputs_.stop.stop_requested()) return filled;
     if (filling.target.must_succeed)
       return tl::unexpected(filled.error().wrap("export cache to " + filling.transport->name()));
-    warn("exporting cache to " + filling.transport->name(), filled.error());
+    warn_of(filling.server, "exporting cache to " + filling.transport->name(), filled.error());
   }
   return {};
+}
+
+void SharedCaches::warn_of(Server& server, const std::string& step, const Error& error) {
+  if (error.code() == Code::kUnavailable) {
+    const std::lock_guard hold(mutex_);
+    if (std::exchange(server.warned, true)) return;
+  }
+  warn(step, error);
 }
 
 void SharedCaches::warn(const std::string& step, const Error& error) {

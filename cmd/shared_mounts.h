@@ -3,7 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <set>
@@ -23,19 +22,19 @@ class BuildMounts : public SharedMounts {
  public:
   struct Config {
     std::string directory;  // of the cache mounts
-    std::chrono::milliseconds patience{5000};
     ProgressSink& progress;
-    std::function<void(const std::string& step, const Error&)> warn;
   };
   explicit BuildMounts(Config config) : config_(std::move(config)) {}
 
-  /// `usable` says whether the cache is worth asking still; of both.
-  void read_from(std::shared_ptr<cache::CacheTransport> transport, MountNames names,
-                 std::function<bool()> usable);
-  /// Between solves.
-  void stop_reading() { readers_.clear(); }
-  void write_to(std::shared_ptr<cache::CacheTransport> transport, MountNames names,
-                std::function<bool()> usable);
+  /// Where mounts are read from, or sent to.
+  struct Place {
+    std::shared_ptr<cache::CacheTransport> transport;
+    MountNames names;
+    std::function<bool()> usable;  // is it worth asking still?
+    std::function<void(const std::string& step, const Error&)> warn;
+  };
+  void read_from(Place place);
+  void write_to(Place place) { writers_.push_back(std::move(place)); }
 
   Filled fill(const std::string& id, const std::string& path, std::stop_token stop) override;
   void on_use(const std::string& id) override;
@@ -44,21 +43,15 @@ class BuildMounts : public SharedMounts {
 
  private:
   struct Reader {
-    std::shared_ptr<cache::CacheTransport> transport;
-    MountNames names;
-    std::function<bool()> usable;
+    explicit Reader(Place place) : from(std::move(place)) {}
+    const Place from;
     std::atomic<bool> lost = false;
   };
-  struct Writer {
-    std::shared_ptr<cache::CacheTransport> transport;
-    MountNames names;
-    std::function<bool()> usable;
-  };
-  Status send_one(const Writer& writer, const std::string& id, const std::stop_token& stop);
+  Status send_one(const Place& to, const std::string& id, const std::stop_token& stop);
 
   const Config config_;
   std::vector<std::unique_ptr<Reader>> readers_;
-  std::vector<Writer> writers_;
+  std::vector<Place> writers_;
   Guarded<std::set<std::string>> used_;
 };
 

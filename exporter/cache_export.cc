@@ -62,9 +62,8 @@ CacheExport::CacheExport(const Inputs& inputs, const CacheExportOptions& options
                                                    : std::set<llb::Output>{}),
       chained_(inputs.stop, [this] { abandon_.request_stop(); }),
       context_(inputs.context),
-      clock_(options.patience),
-      publisher_({inputs.transport, options.compression, options.patience, inputs.records, context_,
-                  clock_, abandon_.get_token()}) {}
+      publisher_({inputs.transport, options.compression, inputs.records, context_,
+                  abandon_.get_token()}) {}
 
 CacheExport::~CacheExport() {
   abandon_.request_stop();
@@ -110,20 +109,16 @@ Status CacheExport::finish(const Solution* solution) {
     start();
   }
   using Wait = CacheExportOptions::Wait;
-  bool in_time = options_.wait == Wait::kForever;
-  if (options_.wait == Wait::kInReason) in_time = clock_.wait();
-  if (!in_time) abandon_.request_stop();
+  if (options_.wait == Wait::kNo) abandon_.request_stop();
+  if (options_.wait == Wait::kInReason) inputs_.transport.build_waits();
   thread_.join();
   step.log("sent " + std::to_string(publisher_.layers()) + " layers of " +
            std::to_string(publisher_.steps()) + " steps\n");
   Status outcome = std::exchange(outcome_, {});
-  const bool gave_up = !outcome && !in_time && outcome.error().code() == Code::kCancelled &&
-                       !inputs_.stop.stop_requested();
-  if (gave_up && options_.wait == Wait::kNo) {
-    outcome = {};
-  } else if (gave_up) {
-    outcome = fail(Code::kUnavailable, "it is too slow: what was not sent by then is left out");
-  }
+  const bool abandoned = !outcome && options_.wait == Wait::kNo &&
+                         outcome.error().code() == Code::kCancelled &&
+                         !inputs_.stop.stop_requested();
+  if (abandoned) outcome = {};
   outcome = step.watch(std::move(outcome));
   if (outcome) step.done();
   return outcome;
@@ -144,8 +139,6 @@ void CacheExport::work() {
     if (!done) outcome_ = std::move(done);
     if (!outcome_ || last) break;
   }
-  hold.unlock();
-  clock_.finish();
 }
 
 Status CacheExport::work_off(std::vector<SolvedEdge> edges, const Solution* solution) {

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "cache/patient_transport.h"
 #include "exporter/cache_publisher.h"
 #include "llb/graph.h"
 
@@ -26,11 +27,10 @@ std::set<llb::Output> image_chain(const llb::Graph& graph);
 struct CacheExportOptions {
   CacheMode mode = CacheMode::kMin;
   oci::CompressionOptions compression;
-  std::chrono::milliseconds patience{5000};  // with a transfer that stands still, or is slow
   /// How long the end of the build may wait for what is not sent yet.
   enum class Wait : uint8_t {
     kNo,        // not at all
-    kInReason,  // TransferClock
+    kInReason,  // cache::Patience
     kForever,   // while something moves
   } wait = Wait::kInReason;
 };
@@ -40,7 +40,7 @@ class CacheExport {
  public:
   struct Inputs {
     const llb::Graph& graph;
-    cache::CacheTransport& transport;
+    cache::PatientTransport& transport;  // its Waits are kLater, of kForever kNever
     LocalCacheStore& records;
     ExportContext context;
     std::stop_token stop;
@@ -73,7 +73,6 @@ class CacheExport {
   std::stop_source abandon_;
   const std::stop_callback<std::function<void()>> chained_;
   ExportContext context_;
-  TransferClock clock_;
   CachePublisher publisher_;  // the thread's
 
   std::mutex mutex_;  // all below

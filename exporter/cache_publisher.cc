@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/parallel.h"
-#include "base/watchdog.h"
 #include "cache/entry.h"
 #include "solver/ops/tree_ref.h"
 
@@ -11,23 +10,6 @@ namespace kiln {
 namespace {
 
 constexpr size_t kParallelUploads = 4;
-
-Status in_time(const Watchdog& dog, Status done) {
-  if (done || !dog.expired()) return done;
-  return fail(Code::kUnavailable, "it stood still for too long");
-}
-
-/// A phase of the clock.
-class Timed {
- public:
-  Timed(TransferClock& clock, uint64_t bytes) : clock_(clock) { clock_.begin(bytes); }
-  ~Timed() { clock_.end(); }
-  Timed(const Timed&) = delete;
-  Timed& operator=(const Timed&) = delete;
-
- private:
-  TransferClock& clock_;
-};
 
 }  // namespace
 
@@ -88,12 +70,10 @@ Status CachePublisher::drop_present() {
   for (size_t from = 0; from < keys.size(); from += batch) {
     const std::span<const CacheKey> some =
         std::span(keys).subspan(from, std::min(batch, keys.size() - from));
-    const Timed timed(config_.clock, 0);
-    Watchdog dog(config_.stop, config_.patience);
-    auto entries = config_.transport.lookup(some, dog.token());
+    const auto entries = config_.transport.lookup(some, config_.stop);
     // A directory that is not there yet has nothing.
     if (!entries && entries.error().code() == Code::kNotFound) return {};
-    if (!entries) return in_time(dog, tl::unexpected(entries.error()));
+    if (!entries) return tl::unexpected(entries.error());
     for (size_t i = 0; i < some.size() && i < entries->size(); ++i) {
       if (!(*entries)[i] || !cache::decode_entry(some[i], *(*entries)[i])) continue;
       known_.insert(some[i]);
@@ -174,15 +154,9 @@ Result<const CachePublisher::Packed*> CachePublisher::pack(const SnapshotId& id)
 
 Status CachePublisher::send() {
   std::vector<oci::Descriptor> blobs;
-  uint64_t bytes = 0;
-  for (const auto& [digest, blob] : blobs_) {
-    blobs.push_back(blob);
-    bytes += blob.size;
-  }
-  const Timed timed(config_.clock, bytes);
+  for (const auto& [digest, blob] : blobs_) blobs.push_back(blob);
   KILN_TRY(upload(blobs));
-  Watchdog dog(config_.stop, config_.patience + config_.patience);
-  KILN_TRY(in_time(dog, config_.transport.publish(publications_, dog.token())));
+  KILN_TRY(config_.transport.publish(publications_, config_.stop));
   for (const oci::Descriptor& blob : blobs) sent_.insert(blob.digest);
   for (const cache::Publication& publication : publications_) known_.insert(publication.key);
   return {};
@@ -190,10 +164,8 @@ Status CachePublisher::send() {
 
 Status CachePublisher::upload(const std::vector<oci::Descriptor>& blobs) {
   return for_each_at_once(blobs.size(), kParallelUploads, [&](size_t i) {
-    Watchdog dog(config_.stop, config_.patience);
-    Status sent = config_.transport.upload(
-        oci::blob_content(config_.context.content, blobs[i]), [&] { dog.feed(); }, dog.token());
-    return in_time(dog, std::move(sent));
+    return config_.transport.upload(oci::blob_content(config_.context.content, blobs[i]),
+                                    config_.stop);
   });
 }
 

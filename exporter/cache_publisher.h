@@ -13,7 +13,6 @@
 #include "cache/local_store.h"
 #include "cache/transport.h"
 #include "exporter/exporter.h"
-#include "exporter/transfer_clock.h"
 #include "oci/compression.h"
 #include "solver/solver.h"
 
@@ -25,10 +24,8 @@ class CachePublisher {
   struct Config {
     cache::CacheTransport& transport;
     oci::CompressionOptions compression;
-    std::chrono::milliseconds patience;  // how long a transfer may stand still
-    LocalCacheStore& records;            // knows the records of what was cached
+    LocalCacheStore& records;  // knows the records of what was cached
     ExportContext& context;
-    TransferClock& clock;
     std::stop_token stop;
   };
   explicit CachePublisher(const Config& config) : config_(config) {}

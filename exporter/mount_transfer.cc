@@ -5,11 +5,9 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "base/watchdog.h"
 #include "cache/chunker.h"
 #include "cache/entry.h"
 #include "cache/mount_entry.h"
-#include "exporter/transfer_clock.h"
 #include "oci/block_codec.h"
 #include "oci/tar.h"
 #include "snapshotter/layer_apply.h"
@@ -23,22 +21,9 @@ using cache::MountEntry;
 
 constexpr size_t kAtOnce = 4;
 
-std::chrono::milliseconds granted(const MountTransfer& transfer, uint64_t bytes) {
-  return transfer.patience +
-         std::chrono::milliseconds(bytes * 1000 / TransferClock::kBytesPerSecond);
-}
-
-/// What a call that may take so long as `bytes` need says.
-template <class T>
-T in_time(const Watchdog& dog, T done) {
-  if (done || !dog.expired()) return done;
-  return tl::unexpected(Error(Code::kUnavailable, "it is too slow"));
-}
-
 Result<std::optional<MountEntry>> look_up(const MountTransfer& transfer, const std::string& id) {
   const std::vector<CacheKey> key{cache::mount_key(id)};
-  Watchdog dog(transfer.stop, transfer.patience);
-  auto entries = in_time(dog, transfer.transport.lookup(key, dog.token()));
+  auto entries = transfer.transport.lookup(key, transfer.stop);
   if (!entries && entries.error().code() == Code::kNotFound) return std::nullopt;
   if (!entries) return tl::unexpected(entries.error());
   if (entries->empty() || !entries->front()) return std::nullopt;
@@ -85,9 +70,8 @@ class ChunkSource : public Source {
   }
 
   Result<std::string> fetch(const MountChunk& chunk) const {
-    Watchdog dog(transfer_.stop, granted(transfer_, chunk.blob.size * kAtOnce));
     StringSink blob;
-    KILN_TRY(in_time(dog, transfer_.transport.fetch(chunk.blob, blob, dog.token())));
+    KILN_TRY(transfer_.transport.fetch(chunk.blob, blob, transfer_.stop));
     if (Digest::of(blob.data()) != chunk.blob.digest)
       return fail(Code::kDataLoss, "chunk " + chunk.blob.digest.to_string() + " has other bytes");
     KILN_TRY_ASSIGN(const auto raw, oci::decompress(std::make_unique<StringSource>(blob.take())));
@@ -162,9 +146,7 @@ class MountSender {
       const auto open = [bytes = bytes](uint64_t from) -> Result<std::unique_ptr<Source>> {
         return std::make_unique<StringSource>(bytes->substr(from));
       };
-      Watchdog dog(transfer_.stop, granted(transfer_, blob.size * kAtOnce));
-      return in_time(dog, transfer_.transport.upload(
-                              {blob, open}, [] {}, dog.token()));
+      return transfer_.transport.upload({blob, open}, transfer_.stop);
     }));
     for (const auto& [blob, bytes] : waiting) sent_.bytes += blob.size;
     sent_.chunks += waiting.size();
@@ -177,8 +159,7 @@ class MountSender {
     if (publication.entry.size() > cache::kMaxEntryBytes)
       return fail(Code::kInvalidArgument, "it is too large to be shared");
     for (const MountChunk& chunk : entry_.chunks) publication.blobs.push_back(chunk.blob);
-    Watchdog dog(transfer_.stop, granted(transfer_, publication.entry.size()));
-    return in_time(dog, transfer_.transport.publish(std::span(&publication, 1), dog.token()));
+    return transfer_.transport.publish(std::span(&publication, 1), transfer_.stop);
   }
 
   const MountTransfer& transfer_;

@@ -3,7 +3,6 @@
 // result: whatever goes wrong leaves a mount that starts empty.
 #pragma once
 
-#include <chrono>
 #include <stop_token>
 #include <string>
 
@@ -13,8 +12,7 @@
 namespace kiln {
 
 struct MountTransfer {
-  cache::CacheTransport& transport;
-  std::chrono::milliseconds patience;  // beyond what bytes need at TransferClock::kBytesPerSecond
+  cache::CacheTransport& transport;  // knows how long to wait
   std::stop_token stop;
 };
 

@@ -85,7 +85,7 @@ class CacheTransportContract : public testing::TestWithParam<TransportKind> {
     return {record.key(), encode_entry(ResultEntry{record, result}), blobs};
   }
   void upload(CacheTransport& to, const oci::Descriptor& blob) {
-    must(to.upload(oci::blob_content(*content_, blob), [] {}, {}));
+    must(to.upload(oci::blob_content(*content_, blob), {}));
   }
   static std::vector<std::optional<std::string>> look_up(CacheTransport& in,
                                                          const std::vector<CacheKey>& keys) {
@@ -161,7 +161,7 @@ TEST_P(CacheTransportContract, SaysWhatItDoesNotHave) {
   EXPECT_EQ(code_of(transport->fetch(two, bytes, {})), "not_found");
   oci::Descriptor gone = two;
   gone.digest = Digest::of("never stored");
-  EXPECT_EQ(code_of(transport->upload(oci::blob_content(*content_, gone), [] {}, {})), "not_found");
+  EXPECT_EQ(code_of(transport->upload(oci::blob_content(*content_, gone), {})), "not_found");
 }
 
 template <class T>

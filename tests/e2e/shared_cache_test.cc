@@ -208,6 +208,31 @@ TEST_P(InlineCacheTest, AnotherMachineRunsNothingAndMakesTheSameImage) {
   EXPECT_EQ(image_config("on").find("kiln.cache.v1"), nullptr);
 }
 
+// It answers what it is asked, and then sends and takes no layers: layers, cache mounts and exports
+// lose patience with it together.
+class SilentServerTest : public SharedCacheTest {};
+INSTANTIATE_TEST_SUITE_P(Places, SilentServerTest, testing::Values(Place::kRegistry));
+
+TEST_P(SilentServerTest, CostsOneWarningAndIsLeftAloneByAll) {
+  const std::string mount = "RUN --mount=type=cache,target=/w echo w >>/w/n; echo ran-$((2))";
+  must_write("Dockerfile", kBuildStage + mount + "\n");
+  (void)build_on(root(), {to(",mode=max,mounts=all")});
+  const fake::FakeRegistry::Act silence = [](const fake::Request&, const auto&) {
+    return fake::Response{.fault = fake::Fault::kStall, .silent = true};
+  };
+  registry_.script("GET", "/blobs/", silence, 1000);
+  registry_.script("POST", "/blobs/", silence, 1000);
+  const size_t sent = registry_.asked("/blobs/", "POST");
+  must_write("Dockerfile", kBuildStage + mount + "; echo ran-$((3)) got-$(cat /w/n)\n");
+  const Output again =
+      build_on(path("other"), {from() + ",mounts=all", to(",mode=max,mounts=all")});
+  EXPECT_TRUE(ran(again, 1) && ran(again, 2)) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("ran-3 got-w\n"));
+  EXPECT_THAT(again.err, HasSubstr("kept the build waiting for 5000 ms"));
+  EXPECT_EQ(count(again.err, "WARN: CacheUnavailable"), 1) << again.err;
+  EXPECT_EQ(registry_.asked("/blobs/", "POST"), sent);
+}
+
 class CacheTroubleTest : public KilnTest {
  protected:
   std::string context_;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/fs.h"
+#include "cache/patient_transport.h"
 #include "oci/local_content_store.h"
 #include "tests/fakes/fake_transport.h"
 #include "tests/fakes/must.h"
@@ -37,10 +38,10 @@ oci::LayerBlob remote_layer(const std::string& bytes) {
 
 class RemoteStoreTest : public testing::Test {
  protected:
-  std::unique_ptr<RemoteCacheStore> open(std::chrono::milliseconds patience = 1min) {
+  std::unique_ptr<RemoteCacheStore> open() {
     return std::make_unique<RemoteCacheStore>(RemoteCacheStore::Config{
-        transport_, &layers_, patience,
-        [this](const Error& error) { lost_.push_back(error.to_string()); }, stop_.get_token()});
+        patient_, &layers_, [this](const Error& error) { lost_.push_back(error.to_string()); },
+        stop_.get_token()});
   }
   /// An entry with one layer, which is there too.
   CacheKey add(const std::string& op) {
@@ -61,7 +62,10 @@ class RemoteStoreTest : public testing::Test {
   std::unique_ptr<oci::LocalContentStore> content_ =
       oci::LocalContentStore::open(*database_, *leases_, root_.path() + "/content").value();
   std::shared_ptr<fake::FakeTransport> transport_ = std::make_shared<fake::FakeTransport>();
-  RemoteLayers layers_{*content_, *lease_, 50ms};
+  std::shared_ptr<Patience> patience_ = std::make_shared<Patience>(50ms);
+  std::shared_ptr<PatientTransport> patient_ =
+      std::make_shared<PatientTransport>(PatientTransport::Config{transport_, patience_});
+  RemoteLayers layers_{*content_, *lease_};
   std::stop_source stop_;
   std::vector<std::string> lost_;
 };
@@ -123,9 +127,23 @@ TEST_F(RemoteStoreTest, IsLeftAloneAfterAFailureWithOneWarning) {
 
 TEST_F(RemoteStoreTest, IsLeftAloneWhenItDoesNotAnswer) {
   transport_->hangs = true;
-  const auto store = open(20ms);
+  const auto store = open();
   EXPECT_FALSE(must(store->find(add("a"))));
-  EXPECT_THAT(lost_, ElementsAre(HasSubstr("did not answer in time")));
+  EXPECT_TRUE(store->lost());
+  EXPECT_THAT(lost_, ElementsAre(HasSubstr("kept the build waiting")));
+}
+
+// What it said of layers is of no use if they would not come.
+TEST_F(RemoteStoreTest, IsLeftAloneIfItsServerIs) {
+  const auto store = open();
+  const CacheResult found = must(store->find(add("a"))).value();
+  EXPECT_TRUE(must(layers_.can_fetch(found.layers)));
+  patience_->give_up(Error(Code::kUnavailable, "another use of it hung"));
+  EXPECT_FALSE(must(store->find(add("b"))));
+  EXPECT_TRUE(store->lost());
+  EXPECT_FALSE(must(layers_.can_fetch(found.layers)));
+  EXPECT_THAT(transport_->requests, SizeIs(1));
+  EXPECT_THAT(lost_, SizeIs(0)) << "who found out says so";
 }
 
 TEST_F(RemoteStoreTest, AStopEndsALookupWithoutAWarning) {
@@ -145,7 +163,7 @@ TEST_F(RemoteStoreTest, FetchesLayersThatWereFoundAndAreNotHere) {
   must(layers_.fetch(found.layers, {}));
   EXPECT_EQ(transport_->fetches, 1);
   EXPECT_EQ(must(oci::read_blob(*content_, Digest::of("layer of a"), 100)), "layer of a");
-  EXPECT_FALSE(layers_.failed());
+  EXPECT_THAT(layers_.failed(), SizeIs(0));
 }
 
 TEST_F(RemoteStoreTest, TellsWhatDidNotKeepItsWord) {
@@ -160,23 +178,35 @@ TEST_F(RemoteStoreTest, TellsWhatDidNotKeepItsWord) {
       {"too few bytes", [](std::string& blob) { blob.pop_back(); }, "data_loss"},
   };
   for (const Row& row : rows) {
-    RemoteLayers layers(*content_, *lease_, 50ms);
+    RemoteLayers layers(*content_, *lease_);
     const std::string bytes = std::string("blob for ") + row.name;
     const std::vector<oci::LayerBlob> wanted = {remote_layer(bytes)};
     transport_->blobs[Digest::of(bytes)] = bytes;
     row.harm(transport_->blobs[Digest::of(bytes)]);
     layers.announce(wanted, transport_);
     EXPECT_EQ(code_of(layers.fetch(wanted, {})), row.code) << row.name;
-    EXPECT_TRUE(layers.failed()) << row.name;
+    EXPECT_THAT(layers.failed(), ElementsAre(transport_)) << row.name;
     EXPECT_FALSE(must(layers.can_fetch(wanted))) << row.name;
   }
 }
 
 TEST_F(RemoteStoreTest, ATransferThatStandsStillEnds) {
   const std::vector<oci::LayerBlob> wanted = {remote_layer("x")};
-  layers_.announce(wanted, transport_);
+  layers_.announce(wanted, patient_);
   transport_->hangs = true;
   EXPECT_EQ(code_of(layers_.fetch(wanted, {})), "unavailable");
+  EXPECT_THAT(layers_.failed(), ElementsAre(patient_));
+}
+
+TEST_F(RemoteStoreTest, OneTransportsFailureIsNotAnothers) {
+  const auto other = std::make_shared<fake::FakeTransport>();
+  other->blobs[Digest::of("there")] = "there";
+  const std::vector<oci::LayerBlob> gone = {remote_layer("gone")}, there = {remote_layer("there")};
+  layers_.announce(gone, transport_);
+  layers_.announce(there, other);
+  EXPECT_EQ(code_of(layers_.fetch(gone, {})), "not_found");
+  EXPECT_THAT(layers_.failed(), ElementsAre(transport_));
+  must(layers_.fetch(there, {}));
 }
 
 }  // namespace

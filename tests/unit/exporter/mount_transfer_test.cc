@@ -33,7 +33,7 @@ class MountTransferTest : public testing::Test {
 
   TempDir root_ = TempDir::create("/tmp", "mounts").value();
   fake::FakeTransport transport_;
-  MountTransfer transfer_{transport_, std::chrono::milliseconds(5000), {}};
+  MountTransfer transfer_{transport_, {}};
 };
 
 TEST_F(MountTransferTest, BringsAllFilesBack) {
@@ -71,7 +71,7 @@ TEST_F(MountTransferTest, OtherMountsHaveNothing) {
   EXPECT_EQ(must(fetch_mount(transfer_, "/other", directory("b"))), MountFetched::kNo);
 }
 
-TEST_F(MountTransferTest, LiesAreNotedAndSilenceEnds) {
+TEST_F(MountTransferTest, LiesAreNotedAndAStopEndsIt) {
   (void)directory("a");
   must(write_file(path("a/1"), noise(3, 100)));
   (void)send("a");
@@ -80,9 +80,11 @@ TEST_F(MountTransferTest, LiesAreNotedAndSilenceEnds) {
   transport_.blobs.clear();
   EXPECT_EQ(code_of(fetch_mount(transfer_, "/cache", directory("c"))), "not_found");
   transport_.hangs = true;
-  const MountTransfer impatient{transport_, std::chrono::milliseconds(5), {}};
-  EXPECT_EQ(code_of(fetch_mount(impatient, "/cache", directory("d"))), "unavailable");
-  EXPECT_EQ(code_of(send_mount(impatient, "/cache", directory("a"))), "unavailable");
+  std::stop_source stop;
+  stop.request_stop();
+  const MountTransfer ended{transport_, stop.get_token()};
+  EXPECT_EQ(code_of(fetch_mount(ended, "/cache", directory("d"))), "cancelled");
+  EXPECT_EQ(code_of(send_mount(ended, "/cache", directory("a"))), "cancelled");
 }
 
 // Whoever may write entries must not make others read more than chunks have.
