@@ -3,10 +3,12 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/digest.h"
 #include "base/strings.h"
 #include "tests/e2e/fault_tools.h"
+#include "tests/fakes/http_server.h"
 
 namespace kiln::e2e {
 namespace {
@@ -263,6 +265,69 @@ TEST_F(RegistryTest, ALoginAndAPrivateCertificateOpenTheRegistry) {
   expect_ok(kiln({"logout", host_}));
   EXPECT_FALSE(exists(kept).value());
   EXPECT_EQ(command({"grep", "-raqF", "geheim", root()}).exit_code, 1) << "kept nowhere";
+}
+
+// A proxy that speaks HTTP/2 stands before the registry, and writes down who asked it what.
+class ProxiedRegistryTest : public RegistryTest {
+ protected:
+  void SetUp() override {
+    RegistryTest::SetUp();
+    if (IsSkipped()) return;
+    if (!find_program("nghttpx", "/usr/bin:/usr/sbin")) GTEST_SKIP() << "needs nghttpx";
+    expect_ok(command({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                       "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=kiln",
+                       "-keyout", path("key.pem"), "-out", path("cert.pem")}));
+    serve();
+    // It takes no port 0: a port that was free a moment ago may be taken by then.
+    for (int tries = 0; tries < 5 && !listening_; ++tries) {
+      const std::string port = std::to_string(free_port());
+      proxy_ = RunningProcess::start(
+          {"nghttpx", "--conf=/dev/null", "--single-process", "--workers=1",
+           "--frontend=127.0.0.1," + port,
+           "--backend=127.0.0.1," + host_.substr(host_.find(':') + 1),
+           "--accesslog-file=" + path("access"), "--accesslog-format=$alpn $remote_port $request",
+           path("key.pem"), path("cert.pem")},
+          environment_);
+      listening_ = proxy_ && proxy_->saw("Created worker thread");
+      if (listening_) host_ = "127.0.0.1:" + port;
+    }
+    ASSERT_TRUE(listening_) << proxy_->text();
+  }
+  static uint16_t free_port() {
+    return fake::HttpServer::start([](const fake::Request&) { return fake::Response{}; })
+        .value()
+        ->port();
+  }
+  /// Requests that came by HTTP/2, and the connections that they came by.
+  struct Seen {
+    size_t requests = 0, other_requests = 0;
+    std::set<std::string> connections;
+  };
+  Seen seen() {
+    proxy_->signal(SIGTERM);
+    (void)proxy_->wait();
+    Seen seen;
+    for (const std::string& line : split(read_file(path("access"), 1 << 20).value(), '\n')) {
+      if (line.empty()) continue;
+      const bool h2 = line.starts_with("h2 ") && line.ends_with(" HTTP/2");
+      ++(h2 ? seen.requests : seen.other_requests);
+      seen.connections.insert(line.substr(0, line.find(' ', 3)));
+    }
+    return seen;
+  }
+
+  bool listening_ = false;
+  std::optional<RunningProcess> proxy_;
+};
+
+TEST_F(ProxiedRegistryTest, IsSpokenToInHttp2ByFewConnections) {
+  (void)build(app_, {"--push", "-t", host_ + "/app:1"});
+  EXPECT_THAT(expect_ok(kiln_at(path("elsewhere"), {"pull", host_ + "/app:1"})).out,
+              HasSubstr("Status: Downloaded newer image"));
+  const Seen all = seen();
+  EXPECT_EQ(all.other_requests, 0U);
+  EXPECT_GE(all.requests, 15U);  // a config and three layers both ways, and the manifest
+  EXPECT_LT(all.connections.size(), all.requests / 2 + 1);
 }
 
 }  // namespace
