@@ -18,6 +18,7 @@ namespace {
 
 constexpr uint64_t kMaxAnswerBytes = 8U << 20U;  // of XML: a page of a listing has 1,000 entries
 constexpr size_t kPageEntries = 1000;
+constexpr const char* kUserAgent = "kiln/" KILN_VERSION;
 constexpr size_t kMaxPages = 100'000;
 constexpr auto kAnswerTimeout = std::chrono::seconds(30);
 // Copies are made before the answer comes.
@@ -83,15 +84,18 @@ struct S3Client::Call {
   std::string_view body = {};
   uint64_t limit = kMaxAnswerBytes;  // of the answer
   std::chrono::seconds timeout = kAnswerTimeout;
+  // libcurl sends a request again by itself if a connection that it had used before breaks off.
+  enum class Connection : uint8_t { kAny, kOwn } connection = Connection::kAny;
 };
 
 struct S3Client::Answer {
   HttpResponse head;
   std::string body;
+  int attempts = 1;  // the last one was answered so
 };
 
 S3Client::S3Client(S3Options options)
-    : options_(std::move(options)), http_(HttpClient::create("kiln/" KILN_VERSION)) {}
+    : options_(std::move(options)), http_(HttpClient::create(kUserAgent)) {}
 S3Client::~S3Client() = default;
 
 Result<std::unique_ptr<S3Client>> S3Client::create(S3Options options) {
@@ -158,7 +162,9 @@ Result<S3Client::Answer> S3Client::send_once(const Call& call) {
     request.body_bytes = call.body.size();
   }
   BoundedSink sink(call.limit);
-  KILN_TRY_ASSIGN(HttpResponse response, http_->send(request, sink, {}));
+  std::unique_ptr<HttpClient> own;
+  if (call.connection == Call::Connection::kOwn) own = HttpClient::create(kUserAgent);
+  KILN_TRY_ASSIGN(HttpResponse response, (own ? *own : *http_).send(request, sink, {}));
   const std::string what = call.method + " " + quote(options_.bucket + "/" + call.key);
   // Of copies and completions, 200 says only that it began.
   const bool failed_later = response.status == 200 && call.method != "GET" &&
@@ -178,6 +184,7 @@ Result<S3Client::Answer> S3Client::send(const Call& call) {
   std::chrono::milliseconds delay = options_.first_delay;
   for (int attempt = 1;; ++attempt) {
     Result<Answer> answer = send_once(call);
+    if (answer) answer->attempts = attempt;
     if (answer || answer.error().code() != Code::kUnavailable || attempt >= options_.attempts)
       return answer;
     std::this_thread::sleep_for(delay);
@@ -232,6 +239,16 @@ Status S3Client::remove(const std::string& key) {
   const Result<Answer> answer = send({"DELETE", key});
   if (!answer && answer.error().code() != Code::kNotFound) return tl::unexpected(answer.error());
   return {};
+}
+
+Result<S3Client::Removal> S3Client::remove_traced(const std::string& key) {
+  Call call{"DELETE", key};
+  call.connection = Call::Connection::kOwn;
+  const Result<Answer> answer = send(call);
+  if (answer) return answer->attempts > 1 ? Removal::kRepeated : Removal::kDone;
+  // Some storages say so of what is absent, for one because an attempt before took it.
+  if (answer.error().code() == Code::kNotFound) return Removal::kRepeated;
+  return tl::unexpected(answer.error());
 }
 
 Status S3Client::copy(const std::string& from, const std::string& to) {

@@ -68,6 +68,10 @@ class S3Client {
   Result<std::string> get_range(const std::string& key, uint64_t offset, uint64_t length);
   Status put(const std::string& key, std::string_view data);
   Status remove(const std::string& key);  // absent is success
+  /// The same, and says whether it was sent more than once: then an attempt that was not answered
+  /// may still be on its way, and take whatever is there when it comes.
+  enum class Removal : uint8_t { kDone, kRepeated };
+  Result<Removal> remove_traced(const std::string& key);
   /// Up to 5 GiB, at once. Onto itself: makes it young.
   Status copy(const std::string& from, const std::string& to);
   /// Sorted, all pages. `delimiter` "/": what lies deeper is told as prefixes.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/strings.h"
 #include "cache/server/names.h"
@@ -14,8 +15,22 @@ namespace {
 constexpr std::string_view kBucketMarker = "kiln-registry";
 constexpr int64_t kBucketFormat = 1;
 constexpr uint64_t kMaxSmallBytes = 1U << 20U;
+constexpr auto kMaxClockSkew = std::chrono::minutes(5);
 // Each time, a collection in another server took away what had just been made.
 constexpr int kMaxRounds = 5;
+
+// What is signed at another time is refused, from 15 minutes on by Amazon's.
+Status check_clock(TimePoint theirs) {
+  const TimePoint ours = Clock::system().now();
+  const auto apart = ours > theirs ? ours - theirs : theirs - ours;
+  if (apart <= kMaxClockSkew) return {};
+  const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(apart).count();
+  return tl::unexpected(
+      Error(Code::kFailedPrecondition, "this machine's clock is " + std::to_string(minutes) +
+                                           " minutes " + (ours > theirs ? "ahead of" : "behind") +
+                                           " the object storage's")
+          .hint("set this machine's clock (NTP), or the storage's: 5 minutes may be between them"));
+}
 
 tl::unexpected<Error> gone(const std::string& what) {
   return fail(Code::kNotFound, what + " is not in the object storage");
@@ -51,6 +66,7 @@ Status S3Storage::check_marker() {
   const Result<std::string> text = client_->get(marker, kMaxSmallBytes);
   if (!text && text.error().code() != Code::kNotFound) return tl::unexpected(text.error());
   const std::string where = quote("s3://" + options_.client.bucket + "/" + options_.prefix);
+  KILN_TRY(check_clock(found.now));
   if (!text) {
     if (options_.absent == Absent::kRefuse) return no_registry(where);
     if (!found.objects.empty())
@@ -104,8 +120,15 @@ Status S3Storage::publish_record(const std::string& record, std::string_view tex
   return taken_away(quote(record));
 }
 
+// Of what a push may be making again in the moment after.
+Status S3Storage::take_away(const std::string& key) {
+  KILN_TRY_ASSIGN(const S3Client::Removal removal, client_->remove_traced(key));
+  if (removal == S3Client::Removal::kRepeated) sweeps_.removed_with_repetitions(key);
+  return {};
+}
+
 Status S3Storage::remove_blob(const BlobDigest& digest) {
-  KILN_TRY(client_->remove(blob_key(digest)));
+  KILN_TRY(take_away(blob_key(digest)));
   return client_->remove(marker_key(digest));
 }
 
@@ -175,7 +198,7 @@ Result<std::optional<std::string>> S3Storage::record(const RecordKey& record) {
 
 Status S3Storage::erase_record(const RecordKey& record) {
   KILN_TRY_ASSIGN(const std::string path, record_path(record));
-  return client_->remove(key(path));
+  return take_away(key(path));
 }
 
 // A copy onto itself, which fails if it went: a touch makes nothing that was taken away. What keeps

@@ -27,6 +27,7 @@ struct S3StorageOptions {
   size_t chunk_bytes = 8U << 20U;       // of uploads: one object each
   size_t buffered_bytes = 128U << 20U;  // of all uploads; beyond it, objects get smaller
   size_t part_bytes = 5U << 20U;        // the least that may be copied as a part (S3: 5 MiB)
+  size_t max_parts = 10'000;            // of a blob: of more bytes each when there are many (S3)
   std::chrono::seconds young{600};      // what was touched within it need not be touched again
   std::function<void(std::string_view)> log = {};  // may be empty
 };
@@ -109,6 +110,7 @@ class S3Storage : public BlobStorage {
   std::string blob_key(const BlobDigest& digest) const;
   std::string marker_key(const BlobDigest& digest) const;
   Result<std::vector<std::string>> names_below(const std::string& folder, bool folders);
+  Status take_away(const std::string& key);
   Status publish_record(const std::string& record, std::string_view text,
                         const std::vector<std::string>& keys);
 
@@ -116,7 +118,7 @@ class S3Storage : public BlobStorage {
   Result<Claim> claim(const std::string& id);
   Result<BlobDigest> digest_of(Claim& claim, const std::vector<Chunk>& chunks,
                                HashAlgorithm algorithm);
-  Result<std::vector<Part>> plan_parts(const std::vector<Chunk>& chunks) const;
+  std::vector<Part> plan_parts(const std::vector<Chunk>& chunks) const;
   Result<std::string> read_chunks(const std::vector<Chunk>& chunks);
   /// Makes a multipart upload of what is sealed, but for its end.
   Status assemble(const std::string& id, Sealed& sealed);

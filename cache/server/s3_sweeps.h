@@ -10,6 +10,7 @@
 #include "cache/server/s3_client.h"
 #include "cache/server/storage.h"
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -24,6 +25,7 @@ struct SweepTimes {
   std::chrono::milliseconds announce{30000};  // between writing a list and acting on it: > view
   std::chrono::milliseconds poll{1000};
   std::chrono::milliseconds patience{180000};  // of a push that waits
+  size_t most_waiting = 8;  // pushes: each has a thread, and others need some too
 };
 
 /// Thread-safe.
@@ -33,8 +35,11 @@ class S3Sweeps {
       : client_(client), prefix_(std::move(prefix)), times_(times) {}
 
   /// After `keys` were made or touched. False: they stay. True: one of them was about to go; that
-  /// is over, look whether it is there. kUnavailable: that takes too long.
+  /// is over, look whether it is there. kUnavailable: that takes too long, or too many wait.
   Result<bool> waited_for(const std::vector<std::string>& keys);
+  /// A removal of `key` was sent several times. If it was announced, whoever makes it again waits
+  /// until none of them can be on its way any more: finished() sees to that.
+  void removed_with_repetitions(const std::string& key);
 
   /// kFailedPrecondition: another server is collecting.
   Result<std::unique_ptr<Collection>> begin();
@@ -50,11 +55,17 @@ class S3Sweeps {
   enum class Freshness : uint8_t { kRecent, kNew };
   Result<bool> is_listed(const std::vector<std::string>& keys, Freshness freshness);
   Result<View> look();
+  bool is_over(const S3Object& list, const S3Listing& listing) const;  // nobody heeds it any more
 
   S3Client& client_;
   const std::string prefix_;  // of all that is the registry's in the bucket
   const SweepTimes times_;
   Guarded<View> view_;
+  struct Announced {
+    Keys keys, repeated;  // of the collection in this process; those whose removals were repeated
+  };
+  Guarded<Announced> own_list_;
+  std::atomic<size_t> waiting_{0};
 };
 
 }  // namespace kiln::server

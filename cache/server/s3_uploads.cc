@@ -18,7 +18,6 @@ namespace {
 // Further uploads are hashed when they end: their bytes are read again then.
 constexpr size_t kMaxKnownUploads = 1024;
 constexpr size_t kAtOnce = 4;
-constexpr size_t kMaxParts = 10'000;
 // Smaller objects are not made for lack of memory: below it, memory is not what lacks.
 constexpr size_t kLeastChunkBytes = 256U << 10U;
 constexpr int kPublishRounds = 5;
@@ -264,24 +263,27 @@ Result<UploadBytes> S3Storage::seal_upload(const std::string& id, const BlobDige
 }
 
 // Objects that are large enough are copied as they are, smaller ones together with what follows.
-Result<std::vector<S3Storage::Part>> S3Storage::plan_parts(const std::vector<Chunk>& chunks) const {
+// Parts are larger where there would be more of them than a blob may have.
+std::vector<S3Storage::Part> S3Storage::plan_parts(const std::vector<Chunk>& chunks) const {
+  uint64_t total = 0;
+  for (const Chunk& chunk : chunks) total += chunk.size;
+  const uint64_t least = std::max<uint64_t>(options_.part_bytes,
+                                            (total + options_.max_parts - 1) / options_.max_parts);
   std::vector<Part> parts;
-  uint64_t gathered = options_.part_bytes;  // in the last part
+  uint64_t gathered = least;  // in the last part
   for (const Chunk& chunk : chunks) {
-    if (gathered >= options_.part_bytes) {
+    if (gathered >= least) {
       parts.push_back({});
       gathered = 0;
     }
     parts.back().chunks.push_back(chunk);
     gathered += chunk.size;
   }
-  if (parts.size() > kMaxParts)
-    return fail(Code::kResourceExhausted, "the upload came in more pieces than a blob may have");
   return parts;
 }
 
 Status S3Storage::assemble(const std::string& id, Sealed& sealed) {
-  KILN_TRY_ASSIGN(const std::vector<Part> parts, plan_parts(sealed.chunks));
+  const std::vector<Part> parts = plan_parts(sealed.chunks);
   if (parts.size() < 2) return {};  // done at once when it is published
   const std::string target = blob_key(sealed.digest);
   KILN_TRY_ASSIGN(sealed.multipart, client_->create_multipart(target));

@@ -178,6 +178,67 @@ TEST_F(S3StorageTest, WhatIsAboutToBeCollectedIsWaitedForByWhoeverTouchesIt) {
   EXPECT_TRUE(must(one_->record_touched(holding)));
 }
 
+// The attempt that was not answered may be carried out at any later time.
+TEST_F(S3StorageTest, ARepeatedRemovalTakesNothingThatIsPushedAfterIt) {
+  const BlobDigest old = digest("old");
+  must(one_->put_blob(old, "old"));
+  auto collection = must(one_->begin_collection({}));
+  must(collection->announce_blobs(std::vector<BlobDigest>{old, digest("other")}));
+  int left = 1;
+  s3_.set_fault([&left](const fake::Request& request) -> std::optional<fake::Response> {
+    if (request.method != "DELETE" || left-- <= 0) return std::nullopt;
+    return fake::Response{204, {}, "", fake::Fault::kReset, 0, true};
+  });
+  must(one_->remove_blob(old));
+  must(collection->finished());
+  S3StorageOptions hasty = options();
+  hasty.sweeps.patience = milliseconds(0);
+  const auto third = must(S3Storage::open(hasty));
+  EXPECT_EQ(code_of(third->put_blob(old, "old")), "unavailable");
+  must(third->put_blob(digest("other"), "other"));
+  s3_.advance(std::chrono::minutes(11));
+  must(third->put_blob(old, "old"));
+}
+
+TEST_F(S3StorageTest, NotAllThreadsWaitForACollection) {
+  const BlobDigest old = digest("old");
+  const auto collection = must(one_->begin_collection({}));
+  must(collection->announce_blobs(std::vector<BlobDigest>{old}));
+  S3StorageOptions crowded = options();
+  crowded.sweeps.most_waiting = 0;
+  EXPECT_EQ(code_of(must(S3Storage::open(crowded))->put_blob(old, "old")), "unavailable");
+}
+
+TEST_F(S3StorageTest, ABlobHasNoMorePartsThanItMay) {
+  S3StorageOptions few = options();
+  few.max_parts = 3;
+  const auto storage = must(S3Storage::open(few));
+  const std::string id = must(storage->create_upload("a")), bytes(190, 'p');
+  append(*storage, id, bytes);  // 10 objects
+  std::atomic<int> parts{0};
+  s3_.set_fault([&parts](const fake::Request& request) -> std::optional<fake::Response> {
+    if (request.query.find("partNumber=") != std::string::npos) ++parts;
+    return std::nullopt;
+  });
+  must(storage->seal_upload(id, digest(bytes)));
+  must(storage->publish_upload(id, digest(bytes)));
+  EXPECT_EQ(parts, 3);
+  EXPECT_EQ(blob(bytes), bytes);
+}
+
+TEST_F(S3StorageTest, ClocksThatDifferAreToldOfAtTheStart) {
+  for (const auto& [minutes, words] :
+       {std::pair(6, "behind the object storage's"), std::pair(-6, "ahead of the object")}) {
+    s3_.advance(std::chrono::minutes(minutes));
+    const auto opened = S3Storage::open(options());
+    s3_.advance(std::chrono::minutes(-minutes));
+    EXPECT_EQ(code_of(opened), "failed_precondition");
+    EXPECT_THAT(opened.error().message(), HasSubstr(words));
+  }
+  s3_.advance(std::chrono::minutes(4));
+  must(S3Storage::open(options()));
+}
+
 TEST_F(S3StorageTest, ABucketWithSomethingElseIsLeftAlone) {
   FakeS3 other;
   other.put("photo.jpg", "x");
