@@ -13,6 +13,8 @@
 namespace kiln::oci {
 namespace {
 
+constexpr size_t kWriteBytes = size_t{256} << 10U;
+
 Error with_space_hint(const Error& error) {
   if (error.code() != Code::kResourceExhausted) return error;
   return error.hint("free space on the disk of the store, for example with `kiln prune`");
@@ -37,13 +39,28 @@ Result<Fd> open_directory(const std::string& path) {
 }  // namespace
 
 IngestFile::IngestFile(IngestFile&& other) noexcept
-    : fd_(std::move(other.fd_)), behind_(other.behind_), path_(std::exchange(other.path_, {})) {}
+    : fd_(std::move(other.fd_)),
+      pending_(std::move(other.pending_)),
+      behind_(other.behind_),
+      path_(std::exchange(other.path_, {})) {}
 
 IngestFile::~IngestFile() {
   if (!path_.empty()) (void)::unlink(path_.c_str());  // a file that stays is swept by the next open
 }
 
 Status IngestFile::write(std::span<const std::byte> data) {
+  if (pending_.size() + data.size() < kWriteBytes) {
+    pending_.insert(pending_.end(), data.begin(), data.end());
+    return {};
+  }
+  KILN_TRY(write_now(pending_));
+  pending_.clear();
+  if (data.size() >= kWriteBytes) return write_now(data);
+  pending_.assign(data.begin(), data.end());
+  return {};
+}
+
+Status IngestFile::write_now(std::span<const std::byte> data) {
   const Status done = write_fully(fd_.get(), data, path_);
   if (!done) return tl::unexpected(with_space_hint(done.error()));
   behind_.wrote(fd_.get(), data.size());
@@ -51,6 +68,8 @@ Status IngestFile::write(std::span<const std::byte> data) {
 }
 
 Status IngestFile::sync() {
+  KILN_TRY(write_now(pending_));
+  pending_.clear();
   if (::fdatasync(fd_.get()) == 0) return {};
   return tl::unexpected(with_space_hint(Error::from_errno(errno, "write to disk", path_)));
 }

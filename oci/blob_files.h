@@ -23,14 +23,17 @@ class IngestFile {
   IngestFile(IngestFile&& other) noexcept;
   IngestFile& operator=(IngestFile&&) = delete;
   ~IngestFile();
-  /// kResourceExhausted with a hint if the disk is full.
+  /// kResourceExhausted with a hint if the disk is full, perhaps for what was written before: small
+  /// pieces, as they come from a socket, are written together.
   Status write(std::span<const std::byte> data);
-  Status sync();  // fdatasync; an error is final for this file
+  Status sync();  // writes the rest and fdatasync; an error is final for this file
 
  private:
   friend class BlobFiles;
   IngestFile(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  Status write_now(std::span<const std::byte> data);
   Fd fd_;
+  std::vector<std::byte> pending_;
   WriteBehind behind_;
   std::string path_;  // "" once published
 };
