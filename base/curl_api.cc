@@ -26,6 +26,7 @@ Result<CurlApi> load() {
   void* const library = ::dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) return load_error();
   CurlApi api{};
+  api.library = library;
   const bool complete = find(library, "curl_global_init", api.global_init) &&
                         find(library, "curl_easy_init", api.easy_init) &&
                         find(library, "curl_easy_setopt", api.easy_setopt) &&

@@ -12,6 +12,7 @@
 namespace kiln::internal {
 
 struct CurlApi {
+  void* library;  // what dlopen gave
   decltype(&::curl_global_init) global_init;
   decltype(&::curl_easy_init) easy_init;
   decltype(&::curl_easy_setopt) easy_setopt;

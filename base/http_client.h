@@ -19,14 +19,20 @@
 
 namespace kiln {
 
+/// PEM files; the first may have the certificates between its own and an authority's, too.
+struct ClientCertificate {
+  std::string certificate_file, key_file;
+};
+
 struct HttpRequest {
   std::string method = "GET";
   std::string url;  // http or https only
   std::vector<std::pair<std::string, std::string>> headers;
   Source* body = nullptr;  // borrowed; needs `body_bytes`
   uint64_t body_bytes = 0;
-  std::string ca_pem;                             // certificates to trust beside the system's
-  std::string client_cert_file, client_key_file;  // empty: none
+  std::string ca_pem;  // certificates to trust beside the system's
+  /// To show a server that asks: the first from an authority that it names, else the first.
+  std::vector<ClientCertificate> client_certificates;
   bool insecure_tls = false;
   std::chrono::seconds header_timeout{30}, stall_timeout{60};
   std::function<void(uint64_t done, uint64_t total)>

@@ -148,6 +148,28 @@ Status HttpTransfer::set_method() {
   return {};
 }
 
+Status HttpTransfer::set_tls() {
+  set(CURLOPT_SSL_VERIFYPEER, request_.insecure_tls ? 0L : 1L);
+  set(CURLOPT_SSL_VERIFYHOST, request_.insecure_tls ? 0L : 2L);
+  curl_blob ca{};
+  if (!request_.ca_pem.empty()) {
+    ca.data = const_cast<char*>(request_.ca_pem.data());  // only read: CURL_BLOB_COPY
+    ca.len = request_.ca_pem.size();
+    ca.flags = CURL_BLOB_COPY;
+    set(CURLOPT_CAINFO_BLOB, &ca);
+  }
+  const std::vector<ClientCertificate>& certificates = request_.client_certificates;
+  if (certificates.empty()) return {};
+  set(CURLOPT_SSLCERT, certificates.front().certificate_file.c_str());
+  set(CURLOPT_SSLKEY, certificates.front().key_file.c_str());
+  if (certificates.size() == 1) return {};
+  offer_ = std::make_shared<CertificateOffer>(certificates);
+  KILN_TRY(CertificateOffer::check(api_));
+  set(CURLOPT_SSL_CTX_FUNCTION, &HttpTransfer::on_ssl_context);
+  set(CURLOPT_SSL_CTX_DATA, static_cast<void*>(this));
+  return {};
+}
+
 Status HttpTransfer::set_options(const std::string& user_agent) {
   set(CURLOPT_ERRORBUFFER, curl_message_.data());
   set(CURLOPT_URL, request_.url.c_str());
@@ -164,17 +186,7 @@ Status HttpTransfer::set_options(const std::string& user_agent) {
   // then. It is about speed alone.
   (void)api_.easy_setopt(handles_.easy(), CURLOPT_BUFFERSIZE, 256L << 10U);
   set(CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10U);
-  set(CURLOPT_SSL_VERIFYPEER, request_.insecure_tls ? 0L : 1L);
-  set(CURLOPT_SSL_VERIFYHOST, request_.insecure_tls ? 0L : 2L);
-  curl_blob ca{};
-  if (!request_.ca_pem.empty()) {
-    ca.data = const_cast<char*>(request_.ca_pem.data());  // only read: CURL_BLOB_COPY
-    ca.len = request_.ca_pem.size();
-    ca.flags = CURL_BLOB_COPY;
-    set(CURLOPT_CAINFO_BLOB, &ca);
-  }
-  if (!request_.client_cert_file.empty()) set(CURLOPT_SSLCERT, request_.client_cert_file.c_str());
-  if (!request_.client_key_file.empty()) set(CURLOPT_SSLKEY, request_.client_key_file.c_str());
+  KILN_TRY(set_tls());
   set(CURLOPT_HEADERFUNCTION, &HttpTransfer::on_header);
   set(CURLOPT_HEADERDATA, static_cast<void*>(this));
   set(CURLOPT_WRITEFUNCTION, &HttpTransfer::on_body);
@@ -223,6 +235,10 @@ Error HttpTransfer::curl_error(CURLcode code) const {
 Result<HttpResponse> HttpTransfer::finish(CURLcode code) {
   // `dropped_` made the write callback fail on purpose.
   if (error_) return tl::unexpected(*error_);
+  if (const std::string file = offer_ ? offer_->unusable() : ""; code != CURLE_OK && !file.empty())
+    return tl::unexpected(
+        Error(Code::kInvalidArgument, "client certificate: " + quote(file) + " cannot be used")
+            .wrap(describe(request_)));
   if (code != CURLE_OK && !dropped_)
     return tl::unexpected(curl_error(code).wrap(describe(request_)));
   return std::move(response_);
@@ -242,6 +258,14 @@ Result<HttpResponse> HttpTransfer::run(const std::string& user_agent, std::stop_
   const CURLMsg* message = api_.multi_info_read(handles_.multi(), &left);
   KILN_CHECK(message != nullptr && message->msg == CURLMSG_DONE);
   return finish(message->data.result);
+}
+
+CURLcode HttpTransfer::on_ssl_context(CURL* /*easy*/, void* ssl_ctx, void* self) {
+  auto* transfer = static_cast<HttpTransfer*>(self);
+  const Status made = CertificateOffer::make(transfer->offer_, transfer->api_, ssl_ctx);
+  if (made) return CURLE_OK;
+  transfer->error_ = made.error();
+  return CURLE_ABORTED_BY_CALLBACK;
 }
 
 size_t HttpTransfer::on_header(char* data, size_t size, size_t count, void* self) {

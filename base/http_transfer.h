@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/curl_api.h"
+#include "base/http_certificates.h"
 #include "base/http_client.h"
 
 namespace kiln::internal {
@@ -48,6 +49,7 @@ class HttpTransfer {
   enum class Phase : uint8_t { kSending, kAwaitingHeaders, kBody };
 
   Status set_options(const std::string& user_agent);
+  Status set_tls();
   Status set_method();
   Status add_header(const std::string& line);
   Status drive(const std::stop_token& stop);
@@ -60,6 +62,7 @@ class HttpTransfer {
 
   // Called by libcurl. A return value other than the full size aborts the transfer; error_ says
   // why.
+  static CURLcode on_ssl_context(CURL* easy, void* ssl_ctx, void* self);
   static size_t on_header(char* data, size_t size, size_t count, void* self);
   static size_t on_body(char* data, size_t size, size_t count, void* self);
   static size_t on_read(char* buffer, size_t size, size_t count, void* self);
@@ -77,6 +80,7 @@ class HttpTransfer {
   curl_slist* header_list_ = nullptr;
   std::array<char, CURL_ERROR_SIZE> curl_message_{};
   std::optional<CURLcode> option_error_;
+  std::shared_ptr<CertificateOffer> offer_;  // of several certificates
   HttpResponse response_;
   std::optional<Error> error_;
   Phase phase_ = Phase::kAwaitingHeaders;

@@ -53,7 +53,7 @@ class ConfigReader {
         KILN_TRY_ASSIGN(const std::vector<std::string> files, read_strings(node, name));
         for (const std::string& file : files) config.ca_files.push_back(place_of(file));
       } else if (name == "keypair") {
-        KILN_TRY(read_keypair(node, config));
+        KILN_TRY_ASSIGN(config.client_certificates, read_keypairs(node));
       } else {
         return unknown(key, {kKeys, std::size(kKeys)});
       }
@@ -83,23 +83,31 @@ class ConfigReader {
     return values;
   }
 
-  Status read_keypair(const toml::node& node, HostConfig& config) {
-    const toml::array* pairs = node.as_array();
-    const toml::table* pair =
-        pairs != nullptr && !pairs->empty() ? pairs->front().as_table() : nullptr;
-    if (pair == nullptr) return wrong(node, "keypair", "a table: [[registry.\"HOST\".keypair]]");
-    if (pairs->size() > 1) return wrong(node, "keypair", "one; kiln has no use for several");
-    for (const auto& [key, value] : *pair) {
+  Result<std::vector<ClientCertificate>> read_keypairs(const toml::node& node) {
+    std::vector<ClientCertificate> pairs;
+    const toml::array* array = node.as_array();
+    if (array == nullptr) return wrong(node, "keypair", "a table: [[registry.\"HOST\".keypair]]");
+    for (const toml::node& element : *array) {
+      KILN_TRY_ASSIGN(ClientCertificate pair, read_keypair(element));
+      pairs.push_back(std::move(pair));
+    }
+    return pairs;
+  }
+
+  Result<ClientCertificate> read_keypair(const toml::node& node) {
+    ClientCertificate pair;
+    const toml::table* table = node.as_table();
+    if (table == nullptr) return wrong(node, "keypair", "a table: [[registry.\"HOST\".keypair]]");
+    for (const auto& [key, value] : *table) {
       static constexpr const char* kPairKeys[] = {"key", "cert"};
       const std::string_view name = key.str();
       if (name != "key" && name != "cert") return unknown(key, {kPairKeys, std::size(kPairKeys)});
       KILN_TRY_ASSIGN(const std::string file, read_string(value, name));
-      (name == "key" ? config.client_key_file : config.client_cert_file) = place_of(file);
+      (name == "key" ? pair.key_file : pair.certificate_file) = place_of(file);
     }
-    if (config.client_key_file.empty() || config.client_cert_file.empty()) {
+    if (pair.key_file.empty() || pair.certificate_file.empty())
       return wrong(node, "keypair", "a key and a cert");
-    }
-    return {};
+    return pair;
   }
 
   std::string place_of(const std::string& path) const {
@@ -171,16 +179,17 @@ Result<HostConfig> RegistryConfig::find(const std::string& domain) const {
 Status RegistryConfig::add_certificates(const std::string& directory, HostConfig& config) const {
   KILN_TRY_ASSIGN(const Root root, Root::open(directory));
   KILN_TRY_ASSIGN(const std::vector<DirEntry> entries, list_dir(root.fd()));
-  for (const DirEntry& entry : entries) {
-    const std::string file = directory + "/" + entry.name;
-    if (entry.name.ends_with(".crt")) config.ca_files.push_back(file);
-    const bool is_pair = entry.name.ends_with(".cert");
-    if (!is_pair || !config.client_cert_file.empty()) continue;
+  std::vector<std::string> names;
+  for (const DirEntry& entry : entries) names.push_back(entry.name);
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    const std::string file = directory + "/" + name;
+    if (name.ends_with(".crt")) config.ca_files.push_back(file);
+    if (!name.ends_with(".cert")) continue;
     const std::string key = file.substr(0, file.size() - 4) + "key";
     KILN_TRY_ASSIGN(const bool whole, exists(key));
     if (!whole) return fail(Code::kNotFound, quote(file) + " has no " + quote(key) + " beside it");
-    config.client_cert_file = file;
-    config.client_key_file = key;
+    config.client_certificates.push_back({file, key});
   }
   return {};
 }
@@ -193,8 +202,7 @@ Status RegistryConfig::prepare(const Url& url, HttpRequest& request) const {
     KILN_TRY_ASSIGN(const std::string pem, read_file(file, kCertificateLimit));
     request.ca_pem.append(pem).append("\n");
   }
-  request.client_cert_file = config.client_cert_file;
-  request.client_key_file = config.client_key_file;
+  request.client_certificates = config.client_certificates;
   const bool known_ca = !config.ca_files.empty();
   request.insecure_tls = config.insecure.value_or(is_loopback_host(url.host) && !known_ca);
   return {};

@@ -20,14 +20,14 @@ struct HostConfig {
   std::optional<bool> http;          // plain http; not said: never, but on loopback
   std::optional<bool> insecure;      // certificates are not verified; not said: only on loopback
   std::vector<std::string> ca_files;
-  std::string client_cert_file, client_key_file;
+  std::vector<ClientCertificate> client_certificates;  // of which one is shown: HttpRequest
 };
 
 /// Constant once it is filled in; then thread-safe.
 class RegistryConfig {
  public:
   /// `file` is for errors and for where relative paths start. kInvalidArgument with file and line:
-  /// not TOML, an unknown key, a value of another type, several keypairs for one registry.
+  /// not TOML, an unknown key, a value of another type.
   static Result<RegistryConfig> parse(std::string_view toml, const std::string& file);
 
   /// Docker's directories: DIRECTORY/HOST[:PORT] with *.crt, *.cert and *.key. Absent is success.

@@ -167,6 +167,9 @@ class OpenSslContext : public TlsContext {
     if (files.client_ca.empty()) return {};
     context_->load_verify_file(files.client_ca, error);
     KILN_TRY(check("client CA", files.client_ca));
+    // Named in the handshake, so that a client with several certificates knows which one to show.
+    SSL_CTX_set_client_CA_list(context_->native_handle(),
+                               SSL_load_client_CA_file(files.client_ca.c_str()));
     const int strict = files.client_optional ? 0 : asio::ssl::verify_fail_if_no_peer_cert;
     context_->set_verify_mode(asio::ssl::verify_peer | strict, error);
     // Sessions of clients with certificates are not resumed in another context.

@@ -12,8 +12,15 @@
 namespace kiln::oci {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
+using testing::Field;
 using testing::HasSubstr;
+
+auto is_pair(const std::string& certificate, const std::string& key) {
+  return AllOf(Field(&ClientCertificate::certificate_file, certificate),
+               Field(&ClientCertificate::key_file, key));
+}
 
 TEST(RegistryConfigTest, ReadsWhatBuildkitdTomlSays) {
   const auto config = RegistryConfig::parse(R"(
@@ -40,14 +47,14 @@ TEST(RegistryConfigTest, FilesStandBesideTheConfiguration) {
   const auto config = RegistryConfig::parse(R"(
 [registry."r:5000"]
 ca = ["certs/a.pem", "/b.pem"]
-keypair = [{ key = "k.pem", cert = "/c.pem" }]
+keypair = [{ key = "k.pem", cert = "/c.pem" }, { cert = "2.pem", key = "/2k.pem" }]
 )",
                                             "/etc/kiln/registries.toml")
                           .value();
   const HostConfig host = config.find("r:5000").value();
   EXPECT_THAT(host.ca_files, ElementsAre("/etc/kiln/certs/a.pem", "/b.pem"));
-  EXPECT_EQ(host.client_key_file, "/etc/kiln/k.pem");
-  EXPECT_EQ(host.client_cert_file, "/c.pem");
+  EXPECT_THAT(host.client_certificates, ElementsAre(is_pair("/c.pem", "/etc/kiln/k.pem"),
+                                                    is_pair("/etc/kiln/2.pem", "/2k.pem")));
 }
 
 TEST(RegistryConfigTest, WhatItCannotReadIsNamedWithItsLine) {
@@ -65,7 +72,8 @@ TEST(RegistryConfigTest, WhatItCannotReadIsNamedWithItsLine) {
       {"registry = 1", "f.toml:1: \"registry\": expected a table"},
       {"[registry.\"x\"]\nkeypair = [{ key = \"k\" }]", "expected a key and a cert"},
       {"[registry.\"x\"]\nkeypair = [{ key = \"k\", crt = \"k\" }]", "unknown key \"crt\""},
-      {"[registry.\"x\"]\nkeypair = [{}, {}]", "kiln has no use for several"}};
+      {"[registry.\"x\"]\nkeypair = { key = \"k\" }", "expected a table: [[registry"},
+      {"[registry.\"x\"]\nkeypair = [{ key = \"k\", cert = \"c\" },\n {}]", "f.toml:3: "}};
   for (const Case& c : cases) {
     const auto config = RegistryConfig::parse(c.text, "f.toml");
     ASSERT_FALSE(config) << c.text;
@@ -76,15 +84,17 @@ TEST(RegistryConfigTest, WhatItCannotReadIsNamedWithItsLine) {
 TEST(RegistryConfigTest, DockersCertificateDirectoriesCount) {
   const TempDir dir = TempDir::create("/tmp", "certs").value();
   ASSERT_TRUE(make_dirs(dir.path() + "/r:5000"));
-  for (const char* name : {"ca.crt", "client.cert", "client.key"})
+  for (const char* name : {"ca.crt", "client.cert", "client.key", "b.cert", "b.key"})
     ASSERT_TRUE(write_file(dir.path() + "/r:5000/" + name, name));
   RegistryConfig config;
   config.use_certificates_of(dir.path());
   HttpRequest request;
   ASSERT_TRUE(config.prepare(Url::parse("https://r:5000/v2/").value(), request));
   EXPECT_EQ(request.ca_pem, "ca.crt\n");
-  EXPECT_EQ(request.client_cert_file, dir.path() + "/r:5000/client.cert");
-  EXPECT_EQ(request.client_key_file, dir.path() + "/r:5000/client.key");
+  const std::string at = dir.path() + "/r:5000/";
+  EXPECT_THAT(request.client_certificates,
+              ElementsAre(is_pair(at + "b.cert", at + "b.key"),
+                          is_pair(at + "client.cert", at + "client.key")));
   HttpRequest other;
   ASSERT_TRUE(config.prepare(Url::parse("https://r/v2/").value(), other));
   EXPECT_EQ(other.ca_pem, "");

@@ -369,9 +369,52 @@ TEST_F(TlsServerTest, KnowsClientsByTheirCertificates) {
   StringSink sink;
   EXPECT_FALSE(client_->send(request("/v2/a/tags/list"), sink, {})) << "without a certificate";
   HttpRequest known = request("/v2/a/tags/list");
-  known.client_cert_file = file("cert.pem");
-  known.client_key_file = file("key.pem");
+  known.client_certificates = {{file("cert.pem"), file("key.pem")}};
   EXPECT_EQ(must(client_->send(known, sink, {})).status, 404) << "allowed, but not there";
+  server_->stop();
+}
+
+// A client has several, and the server says whose it takes.
+TEST_F(TlsServerTest, IsShownTheCertificateThatItTakes) {
+  const ClientCertificate authority{file("cert.pem"), file("key.pem")};
+  const ClientCertificate between{file("between.pem"), file("between.key")};
+  const ClientCertificate worker{file("worker.pem"), file("worker.key")};
+  const ClientCertificate stranger{file("stranger.pem"), file("stranger.key")};
+  make_certificate(stranger.certificate_file, stranger.key_file, "stranger");
+  make_certificate(between.certificate_file, between.key_file, "between", authority);
+  make_certificate(worker.certificate_file, worker.key_file, "worker", between);
+  must(write_file(worker.certificate_file,
+                  must(read_file(worker.certificate_file, 1U << 16U)) +
+                      must(read_file(between.certificate_file, 1U << 16U))));
+  const ClientCertificate torn{worker.certificate_file, file("absent.key")};
+
+  options_.tls->client_ca = authority.certificate_file;
+  ServerConfig config;
+  config.access.grants = {{{"cert:worker"}, {"**"}, {Action::kPull}}};
+  TestRegistry closed(config);
+  server_ = must(HttpServer::start(options_, closed.service(), closed.metrics().gauges));
+  struct Row {
+    const char* name;
+    std::vector<ClientCertificate> certificates;
+    std::string outcome;  // a status, or part of an error
+  };
+  for (const Row& row : std::vector<Row>{
+           {"the second", {stranger, worker}, "404"},  // allowed, but not there
+           {"the first", {worker, stranger}, "404"},
+           {"of two that it takes the first", {worker, authority}, "404"},
+           {"and no other", {authority, worker}, "403"},
+           {"none fits", {stranger, stranger}, "alert"},
+           {"it cannot be used", {stranger, torn}, "absent.key"},
+       }) {
+    HttpRequest asked = request("/v2/a/tags/list");
+    asked.client_certificates = row.certificates;
+    StringSink sink;
+    // Each with a client of its own: connections are reused.
+    const auto answer = HttpClient::create("kiln-test")->send(asked, sink, {});
+    EXPECT_THAT(answer ? std::to_string(answer->status) : answer.error().to_string(),
+                HasSubstr(row.outcome))
+        << row.name;
+  }
   server_->stop();
 }
 

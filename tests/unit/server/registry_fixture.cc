@@ -83,7 +83,8 @@ std::string digest_of(std::string_view bytes) {
 }
 
 void make_certificate(const std::string& certificate, const std::string& key,
-                      const std::string& common_name) {
+                      const std::string& common_name,
+                      const std::optional<ClientCertificate>& issuer) {
   ProcessSpec spec;
   spec.argv = {"openssl",
                "req",
@@ -103,6 +104,9 @@ void make_certificate(const std::string& certificate, const std::string& key,
                key,
                "-out",
                certificate};
+  if (issuer)
+    spec.argv.insert(spec.argv.end(),
+                     {"-CA", issuer->certificate_file, "-CAkey", issuer->key_file});
   spec.env = {"PATH=/usr/bin:/bin"};
   const CapturedRun run = must(run_captured(spec, "", 1U << 16U, {}));
   ASSERT_TRUE(run.exit.ok()) << run.err;

@@ -11,6 +11,7 @@
 
 #include "base/fs.h"
 #include "base/guarded.h"
+#include "base/http_client.h"
 #include "base/json.h"
 #include "cache/server/directory_storage.h"
 #include "cache/server/service.h"
@@ -57,9 +58,11 @@ class TestRegistry {
 };
 
 std::string digest_of(std::string_view bytes);  // SHA-256
-/// Writes a certificate of 127.0.0.1 that signed itself, and its key, with openssl(1).
+/// Writes a certificate of 127.0.0.1 that signed itself or was signed by `issuer`, and its key,
+/// with openssl(1).
 void make_certificate(const std::string& certificate, const std::string& key,
-                      const std::string& common_name);
+                      const std::string& common_name,
+                      const std::optional<ClientCertificate>& issuer = {});
 /// An image manifest of these blobs; the first is the config.
 std::string manifest_of(const std::vector<std::string>& blobs, Json extra = Json::object());
 inline const std::string kManifestType = "application/vnd.oci.image.manifest.v1+json";

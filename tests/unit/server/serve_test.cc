@@ -89,8 +89,7 @@ TEST_F(ReloadTest, ClientsNeedACertificateFromThenOn) {
   EXPECT_THAT(must(reload()), IsEmpty());
   EXPECT_EQ(ask(first_, alice_), 0);
   HttpRequest known = request(first_, alice_);
-  known.client_cert_file = file("cert.pem");
-  known.client_key_file = file("key.pem");
+  known.client_certificates = {{file("cert.pem"), file("key.pem")}};
   EXPECT_EQ(status_of(*HttpClient::create("kiln-test"), known), 200);
 }
 
