@@ -53,13 +53,14 @@ class ServeBucketTest : public KilnTest {
     const std::string server = build / "s3-server";
     if (!std::filesystem::exists(server + "/done"))
       GTEST_SKIP() << "there is no S3 server: scripts/install-s3-server " << server;
-    // "node -e" gives a program no name of its own.
+    // "node -e" gives a program no name of its own. Where a listing goes on is told with an old
+    // cipher.
     const std::string run = "process.argv.splice(1, 0, 's3rver'); require('" + server +
                             "/node_modules/@20minutes/s3rver/lib/cli').parseAsync(process.argv)";
-    bucket_ =
-        RunningProcess::start({"node", "-e", run, "--", "-d", path("bucket"), "-a", "127.0.0.1",
-                               "-p", "0", "-s", "--configure-bucket", "kiln-e2e"},
-                              environment_);
+    bucket_ = RunningProcess::start(
+        {"node", "--openssl-legacy-provider", "-e", run, "--", "-d", path("bucket"), "-a",
+         "127.0.0.1", "-p", "0", "-s", "--configure-bucket", "kiln-e2e"},
+        environment_);
     ASSERT_TRUE(bucket_ && bucket_->saw("listening on 127.0.0.1:") && bucket_->saw("\n"));
     endpoint_ = "http://127.0.0.1:" + std::to_string(port_in(bucket_->text()));
   }
