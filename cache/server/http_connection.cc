@@ -220,7 +220,11 @@ asio::awaitable<bool> Connection::exchange(Input& input) {
   transport_->deadline.never();
   ++shared_.gauges.requests;
   uint64_t received = 0;
-  Started started = co_await on_pool(shared_.pool, [&] { return shared_.handler.start(*request); });
+  Started started;
+  if (std::optional<Response> at_once = shared_.handler.answer_at_once(*request))
+    started = *std::move(at_once);
+  else
+    started = co_await on_pool(shared_.pool, [&] { return shared_.handler.start(*request); });
   Outcome outcome;
   if (auto* receiver = std::get_if<std::unique_ptr<BodyReceiver>>(&started)) {
     bool ready = true;

@@ -78,6 +78,8 @@ using Started = std::variant<Response, std::unique_ptr<BodyReceiver>>;
 class Handler {
  public:
   virtual ~Handler() = default;
+  /// What can be said without blocking, however long others are blocked; nullopt: ask start().
+  virtual std::optional<Response> answer_at_once(Request&) { return std::nullopt; }
   /// May write down who asks.
   virtual Started start(Request& request) = 0;
   /// Told about every request when it is over: how many bytes came and went, and with which status.

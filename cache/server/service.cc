@@ -10,6 +10,7 @@ namespace kiln::server {
 namespace {
 
 constexpr std::string_view kTokenPath = "/kiln/token", kCollectPath = "/kiln/admin/collect";
+constexpr std::string_view kAlivePath = "/healthz";
 
 bool is_about_registry(std::string_view path) {
   return path == "/v2" || path.starts_with("/v2/");
@@ -71,7 +72,14 @@ class Service::Watched : public BodyReceiver {
   std::unique_ptr<BodyReceiver> inner_;
 };
 
+std::optional<Response> Service::answer_at_once(Request& request) {
+  if (request.path != kAlivePath) return std::nullopt;
+  request.client = request.peer;
+  return text_response(200, "ok\n");
+}
+
 Started Service::start(Request& request) {
+  if (std::optional<Response> alive = answer_at_once(request)) return *std::move(alive);
   const RulesPtr rules = this->rules();
   request.client = rules->proxies.client_of(request.peer, request.header_list("x-forwarded-for"));
   Started started = answer(request, rules);
@@ -94,7 +102,7 @@ void Service::dress(const Request& request, Response& response) {
 }
 
 Started Service::answer(Request& request, const RulesPtr& rules) {
-  if (std::optional<Response> health = answer_health(request)) return *std::move(health);
+  if (std::optional<Response> ready = answer_ready(request)) return *std::move(ready);
   const auto now = std::chrono::steady_clock::now();
   if (!requests_.take(request.client, now) || !failed_logins_.has(request.client, now)) {
     ++parts_.metrics.limited;
@@ -123,8 +131,7 @@ Started Service::answer(Request& request, const RulesPtr& rules) {
   return error_response(ApiError(404, api::kUnsupported, "there is no such endpoint"));
 }
 
-std::optional<Response> Service::answer_health(const Request& request) {
-  if (request.path == "/healthz") return text_response(200, "ok\n");
+std::optional<Response> Service::answer_ready(const Request& request) {
   if (request.path != "/readyz") return std::nullopt;
   if (draining_) return text_response(503, "stopping\n");
   const auto alive = parts_.registry.repositories();

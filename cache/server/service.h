@@ -41,6 +41,8 @@ class Service : public Handler {
   /// requests that have begun keep what they have.
   void replace_rules(const ServerConfig& config);
 
+  /// That the process lives, even while the storage keeps every thread waiting.
+  std::optional<Response> answer_at_once(Request& request) override;
   Started start(Request& request) override;
   void finished(const Request& request, int status, uint64_t in_bytes, uint64_t out_bytes) override;
   /// Runs a collection and says in the log what it did.
@@ -60,7 +62,7 @@ class Service : public Handler {
   RulesPtr rules() const { return *rules_.lock(); }
   void evict(TimePoint now);
   Started answer(Request& request, const RulesPtr& rules);
-  std::optional<Response> answer_health(const Request& request);
+  std::optional<Response> answer_ready(const Request& request);
   static Response answer_token(const Request& request, const Principal& who, const Rules& rules);
   Response answer_metrics(const Request& request, const Principal& who);
   Response answer_collect(const Request& request, const Principal& who);

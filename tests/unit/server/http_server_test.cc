@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <latch>
 #include <thread>
 
 #include "base/http_client.h"
@@ -324,6 +325,38 @@ TEST_F(HttpServerTest, AClientThatReadsNothingDoesNotMakeTheServerFetchEverythin
   client.send(head("GET /"));
   while (registry_.metrics().gauges.timeouts == 0) std::this_thread::yield();
   EXPECT_LT(handler.pulled(), kBytes);
+  server_->stop();
+}
+
+/// Keeps its threads waiting until it is released.
+class StuckHandler : public Handler {
+ public:
+  std::optional<Response> answer_at_once(Request& request) override {
+    if (request.path != "/alive") return std::nullopt;
+    return Response{200, {}, "alive", {}};
+  }
+  Started start(Request&) override {
+    released_.wait();
+    return Response{200, {}, "late", {}};
+  }
+  void finished(const Request&, int, uint64_t, uint64_t) override {}
+  void release() { released_.count_down(); }
+
+ private:
+  std::latch released_{1};
+};
+
+TEST_F(HttpServerTest, ThatItLivesIsSaidEvenWhileEveryThreadWaits) {
+  StuckHandler handler;
+  HttpOptions options;
+  options.disk_threads = 1;
+  server_ = must(HttpServer::start(options, handler, registry_.metrics().gauges));
+  RawClient stuck = client(), other = client();
+  stuck.send(head("GET /"));
+  other.send(head("GET /alive"));
+  EXPECT_THAT(other.response(), HasSubstr("alive"));
+  handler.release();
+  EXPECT_THAT(stuck.response(), HasSubstr("late"));
   server_->stop();
 }
 
