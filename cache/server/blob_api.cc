@@ -79,7 +79,8 @@ Response content_response(const Request& request, OpenBlob blob, const BlobDiges
   WantedRange range;
   if (request.method == "GET" && (!if_range || *if_range == etag))
     range = wanted_range(request.header("range").value_or(""), blob.size);
-  const std::string size = std::to_string(blob.size);
+  const uint64_t bytes = blob.size;
+  const std::string size = std::to_string(bytes);
   if (range.kind == WantedRange::Kind::kUnsatisfiable) {
     Response response =
         error_response(ApiError(416, api::kSizeInvalid, "the content has " + size + " bytes"));
@@ -87,7 +88,7 @@ Response content_response(const Request& request, OpenBlob blob, const BlobDiges
     return response;
   }
   if (range.kind == WantedRange::Kind::kAll)
-    return {200, std::move(headers), body_of(std::move(blob), 0, blob.size), {}};
+    return {200, std::move(headers), body_of(std::move(blob), 0, bytes), {}};
   headers.emplace_back("Content-Range", "bytes " + std::to_string(range.offset) + "-" +
                                             std::to_string(range.offset + range.length - 1) + "/" +
                                             size);
