@@ -58,7 +58,7 @@ Status ImageTransport::read_image(oci::Repository& from, const oci::Reference& n
     for (size_t i = 0; i < index.manifests.size() && i < kMaxPlatforms; ++i) {
       oci::Reference entry = name;
       entry.digest = index.manifests[i].digest;
-      const Status done = read_image(from, entry, depth + 1, into, stop);
+      Status done = read_image(from, entry, depth + 1, into, stop);
       if (!done && !is_harmless(done.error())) return done;
     }
     return {};
