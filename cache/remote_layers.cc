@@ -1,6 +1,7 @@
 #include "cache/remote_layers.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "base/parallel.h"
@@ -10,19 +11,22 @@ namespace {
 
 constexpr size_t kParallelLayers = 3;
 
-// Stops what sends more than the blob has.
+// Tells how far it is, and stops what sends more than the blob has.
 class BlobSink : public Sink {
  public:
-  BlobSink(const oci::Descriptor& blob, Sink& next) : blob_(blob), next_(next) {}
+  BlobSink(const oci::Descriptor& blob, Sink& next, const std::function<void(uint64_t done)>& tell)
+      : blob_(blob), next_(next), tell_(tell) {}
   Status write(std::span<const std::byte> data) override {
     done_ += data.size();
     if (done_ > blob_.size) return fail(Code::kDataLoss, "it is longer than was said");
+    tell_(done_);
     return next_.write(data);
   }
 
  private:
   const oci::Descriptor& blob_;
   Sink& next_;
+  const std::function<void(uint64_t done)>& tell_;
   uint64_t done_ = 0;
 };
 
@@ -78,27 +82,50 @@ Result<bool> RemoteLayers::can_fetch(std::span<const oci::LayerBlob> layers) {
 
 Status RemoteLayers::fetch(std::span<const oci::LayerBlob> layers, std::stop_token stop) {
   KILN_TRY_ASSIGN(const std::vector<oci::Descriptor> absent, missing(layers));
-  return for_each_at_once(absent.size(), kParallelLayers,
-                          [&](size_t i) { return fetch_one(absent[i], stop); });
+  if (absent.empty()) return {};
+  const Transport first = origin(absent.front().digest);
+  const std::string name = "fetching layers from " + (first ? first->name() : "a cache");
+  const Digest step = Digest::of(name + " " + absent.front().digest.to_string());
+  progress_.on_event(VertexStarted{step, name});
+  Status fetched = fetch_all(absent, step, stop);
+  VertexDone done{step, VertexOutcome::kDone, std::nullopt};
+  if (!fetched) {
+    done.outcome = stop.stop_requested() ? VertexOutcome::kCancelled : VertexOutcome::kFailed;
+    done.error = fetched.error();
+  }
+  progress_.on_event(done);
+  return fetched;
 }
 
-Status RemoteLayers::fetch_one(const oci::Descriptor& blob, const std::stop_token& stop) {
+Status RemoteLayers::fetch_all(std::span<const oci::Descriptor> blobs, const Digest& step,
+                               const std::stop_token& stop) {
+  return for_each_at_once(blobs.size(), kParallelLayers,
+                          [&](size_t i) { return fetch_one(blobs[i], step, stop); });
+}
+
+Status RemoteLayers::fetch_one(const oci::Descriptor& blob, const Digest& step,
+                               const std::stop_token& stop) {
   const Transport from = origin(blob.digest);
   if (!from)
     return fail(Code::kUnavailable, "no cache has layer " + blob.digest.to_string() + " any more");
-  const Status received = receive(blob, *from, stop);
+  const Status received = receive(blob, *from, step, stop);
   if (received) return {};
   if (!stop.stop_requested()) note_failure(from);
   return tl::unexpected(
       received.error().wrap("fetch layer " + blob.digest.to_string() + " from " + from->name()));
 }
 
-Status RemoteLayers::receive(const oci::Descriptor& blob, CacheTransport& from,
+Status RemoteLayers::receive(const oci::Descriptor& blob, CacheTransport& from, const Digest& step,
                              const std::stop_token& stop) {
   KILN_TRY_ASSIGN(const auto writer, content_.writer(lease_));
-  BlobSink sink(blob, *writer);
+  const std::string what = blob.digest.to_string();
+  const std::function<void(uint64_t)> tell = [&](uint64_t done) {
+    progress_.on_event(Transfer{step, what, done, blob.size, false});
+  };
+  BlobSink sink(blob, *writer, tell);
   KILN_TRY(from.fetch(blob, sink, stop));
   KILN_TRY(writer->commit(blob.digest));
+  progress_.on_event(Transfer{step, what, blob.size, blob.size, true});
   return {};
 }
 

@@ -23,7 +23,7 @@ using cache::PatientTransport;
 
 SharedCaches::SharedCaches(const Inputs& inputs)
     : inputs_(inputs),
-      layers_(inputs.engine.content(), inputs.engine.lease()),
+      layers_(inputs.engine.content(), inputs.engine.lease(), inputs.progress),
       mounts_({inputs.engine.layout().cache_mounts(), inputs.progress}) {}
 
 Result<std::unique_ptr<SharedCaches>> SharedCaches::open(const Inputs& inputs,

@@ -36,6 +36,25 @@ oci::LayerBlob remote_layer(const std::string& bytes) {
           Digest::of("tar of " + bytes)};
 }
 
+/// In the words of a log: "+name", "what done/total", "=" for the end; "!" if it failed.
+class RecordedEvents : public ProgressSink {
+ public:
+  void on_event(const Event& event) noexcept override {
+    const std::lock_guard hold(mutex_);
+    if (const auto* started = std::get_if<VertexStarted>(&event))
+      lines.push_back("+" + started->name);
+    if (const auto* moved = std::get_if<Transfer>(&event))
+      lines.push_back(std::to_string(moved->done) + "/" + std::to_string(moved->total) +
+                      (moved->complete ? " complete" : ""));
+    if (const auto* done = std::get_if<VertexDone>(&event))
+      lines.emplace_back(done->outcome == VertexOutcome::kDone ? "=" : "!");
+  }
+  std::vector<std::string> lines;
+
+ private:
+  std::mutex mutex_;
+};
+
 class RemoteStoreTest : public testing::Test {
  protected:
   std::unique_ptr<RemoteCacheStore> open() {
@@ -65,7 +84,8 @@ class RemoteStoreTest : public testing::Test {
   std::shared_ptr<Patience> patience_ = std::make_shared<Patience>(50ms);
   std::shared_ptr<PatientTransport> patient_ =
       std::make_shared<PatientTransport>(PatientTransport::Config{transport_, patience_});
-  RemoteLayers layers_{*content_, *lease_};
+  RecordedEvents events_;
+  RemoteLayers layers_{*content_, *lease_, events_};
   std::stop_source stop_;
   std::vector<std::string> lost_;
 };
@@ -164,6 +184,8 @@ TEST_F(RemoteStoreTest, FetchesLayersThatWereFoundAndAreNotHere) {
   EXPECT_EQ(transport_->fetches, 1);
   EXPECT_EQ(must(oci::read_blob(*content_, Digest::of("layer of a"), 100)), "layer of a");
   EXPECT_THAT(layers_.failed(), SizeIs(0));
+  EXPECT_THAT(events_.lines,
+              ElementsAre("+fetching layers from fake cache", "10/10", "10/10 complete", "="));
 }
 
 TEST_F(RemoteStoreTest, TellsWhatDidNotKeepItsWord) {
@@ -178,7 +200,7 @@ TEST_F(RemoteStoreTest, TellsWhatDidNotKeepItsWord) {
       {"too few bytes", [](std::string& blob) { blob.pop_back(); }, "data_loss"},
   };
   for (const Row& row : rows) {
-    RemoteLayers layers(*content_, *lease_);
+    RemoteLayers layers(*content_, *lease_, events_);
     const std::string bytes = std::string("blob for ") + row.name;
     const std::vector<oci::LayerBlob> wanted = {remote_layer(bytes)};
     transport_->blobs[Digest::of(bytes)] = bytes;
@@ -196,6 +218,7 @@ TEST_F(RemoteStoreTest, ATransferThatStandsStillEnds) {
   transport_->hangs = true;
   EXPECT_EQ(code_of(layers_.fetch(wanted, {})), "unavailable");
   EXPECT_THAT(layers_.failed(), ElementsAre(patient_));
+  EXPECT_THAT(events_.lines, ElementsAre("+fetching layers from fake cache", "!"));
 }
 
 TEST_F(RemoteStoreTest, OneTransportsFailureIsNotAnothers) {
