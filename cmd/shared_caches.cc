@@ -181,6 +181,7 @@ void SharedCaches::offer(const SolvedEdge& edge) {
 Status SharedCaches::finish(const Solution* solution) {
   if (solution != nullptr) mounts_.send(inputs_.stop);
   for (const Filling& filling : fillings_) {
+    if (filling.transport->lost() && is_warned_of(filling.server)) continue;
     const Status filled = filling.exporting->finish(solution);
     if (filled) continue;
     if (inputs_.stop.stop_requested()) return filled;
@@ -189,6 +190,11 @@ Status SharedCaches::finish(const Solution* solution) {
     warn_of(filling.server, "exporting cache to " + filling.transport->name(), filled.error());
   }
   return {};
+}
+
+bool SharedCaches::is_warned_of(const Server& server) {
+  const std::lock_guard hold(mutex_);
+  return server.warned;
 }
 
 void SharedCaches::warn_of(Server& server, const std::string& step, const Error& error) {

@@ -85,6 +85,7 @@ class SharedCaches {
   void warn(const std::string& step, const Error& error);
   /// Says of a server that is not there, or too slow, only once that it is.
   void warn_of(Server& server, const std::string& step, const Error& error);
+  bool is_warned_of(const Server& server);
 
   const Inputs inputs_;
   cache::RemoteLayers layers_;

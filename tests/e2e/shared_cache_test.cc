@@ -231,6 +231,7 @@ TEST_P(SilentServerTest, CostsOneWarningAndIsLeftAloneByAll) {
   EXPECT_THAT(again.err, HasSubstr("kept the build waiting for 5000 ms"));
   EXPECT_EQ(count(again.err, "WARN: CacheUnavailable"), 1) << again.err;
   EXPECT_EQ(registry_.asked("/blobs/", "POST"), sent);
+  EXPECT_THAT(again.err, Not(HasSubstr("exporting cache")));
 }
 
 class CacheTroubleTest : public KilnTest {
