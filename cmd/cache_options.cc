@@ -15,7 +15,7 @@ constexpr size_t kMaxKeyFile = 64U << 10U;
 /// One option's text, from which its parts are taken by name.
 class CacheText {
  public:
-  static Result<CacheText> parse(std::string option, const std::string& text) {
+  static Result<CacheText> parse(const std::string& option, const std::string& text) {
     CacheText parsed(option + " " + quote(text));
     KILN_TRY_ASSIGN(const std::vector<std::string> fields, parse_csv(text));
     if (fields.size() == 1 && fields[0].find('=') == std::string::npos) {

@@ -188,13 +188,15 @@ Status DirectoryStorage::each_blob(const std::function<Status(const BlobEntry&)>
   for (const HashAlgorithm algorithm : {HashAlgorithm::kSha256, HashAlgorithm::kSha512}) {
     const std::string top = directory_ + "/blobs/" + std::string(to_string(algorithm));
     KILN_TRY_ASSIGN(const std::vector<std::string> folders, names_in(top));
+    const std::string prefix = std::string(to_string(algorithm)) + ":";
     for (const std::string& folder : folders) {
-      KILN_TRY_ASSIGN(const std::vector<std::string> names, names_in(top + "/" + folder));
+      const std::string path = top + ("/" + folder);
+      KILN_TRY_ASSIGN(const std::vector<std::string> names, names_in(path));
       for (const std::string& name : names) {
-        const auto digest = BlobDigest::parse(std::string(to_string(algorithm)) + ":" + name);
+        const auto digest = BlobDigest::parse(prefix + name);
         if (!digest) continue;  // not ours
         struct stat st {};
-        if (::stat((top + "/" + folder + "/" + name).c_str(), &st) != 0) continue;  // it went
+        if (::stat((path + ("/" + name)).c_str(), &st) != 0) continue;  // it went
         KILN_TRY(visit({*digest, static_cast<uint64_t>(st.st_size), touched_at(st)}));
       }
     }

@@ -40,7 +40,7 @@ class Eviction {
     if (!tags) return tl::unexpected(tags.error());
     for (const std::string& tag : *tags) {
       if (!cache::is_entry_tag(tag)) continue;
-      const ApiStatus added = collect_entry(repository, tag);
+      ApiStatus added = collect_entry(repository, tag);
       if (!added && added.error().status != 404) return added;  // 404: it went meanwhile
     }
     return {};

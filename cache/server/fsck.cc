@@ -111,6 +111,7 @@ class Checker {
     for (const BlobStorage::BlobEntry& entry : damaged) damaged_.insert(entry.digest);
     if (repair_ == Repair::kNo) return {};
     std::vector<BlobDigest> digests;
+    digests.reserve(damaged.size());
     for (const BlobStorage::BlobEntry& entry : damaged) digests.push_back(entry.digest);
     const auto announce = [&](size_t begin, size_t count) {
       return repairs_->announce_blobs(std::span(digests).subspan(begin, count));
@@ -305,7 +306,7 @@ class Checker {
       const RecordKey key{repository, RecordKind::kTag, name};
       KILN_TRY_ASSIGN(const bool nowhere, is_lost(key));
       if (nowhere)
-        lost(key, "tag " + quote(repository + ":" + name) + " leads to no manifest",
+        lost(key, "tag " + quote(repository + (":" + name)) + " leads to no manifest",
              "push it again, or --repair removes the tag");
     }
     return {};

@@ -168,12 +168,12 @@ class Connection::Input {
     error_code error;
     buffer.consume(parser->put(buffer.data(), error));
     const size_t n = to.size() - body.size;
-    if (error == http::error::need_more) {
+    const bool starved = error == http::error::need_more ||
+                         (!error && n == 0 && !parser->is_done() && buffer.size() == 0);
+    if (starved) {
       broken = !co_await read_more(kBodyChunkBytes);
     } else if (error && error != http::error::need_buffer) {
       broken = true;
-    } else if (!error && n == 0 && !parser->is_done() && buffer.size() == 0) {
-      broken = !co_await read_more(kBodyChunkBytes);
     }
     co_return n;
   }

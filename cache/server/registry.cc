@@ -255,7 +255,7 @@ ApiStatus Registry::delete_manifests_before(const std::string& repository, TimeP
                     storage_.record_touched({repository, RecordKind::kManifest, name}));
     const Result<BlobDigest> digest = BlobDigest::from_component(name);
     if (!touched || *touched >= before || !digest) continue;
-    const ApiStatus deleted = delete_manifest(repository, *digest);
+    ApiStatus deleted = delete_manifest(repository, *digest);
     if (!deleted && deleted.error().status != 404) return deleted;  // 404: somebody else did
   }
   return {};

@@ -175,6 +175,7 @@ RegistryApi::Answer RegistryApi::list_referrers(const Call& call) {
       return descriptor["artifactType"].as_string() != *type;
     });
   std::vector<std::string> names;
+  names.reserve(found.size());
   for (const Json& descriptor : found) names.push_back(descriptor["digest"].as_string());
   KILN_TRY_ASSIGN(const Page page, page_of(call, names));
   Json list = Json::array();

@@ -75,7 +75,10 @@ std::string s3_encode_query(const S3Query& query) {
     encoded.emplace_back(percent_encode(name), percent_encode(value));
   std::sort(encoded.begin(), encoded.end());
   std::string text;
-  for (const auto& [name, value] : encoded) text += (text.empty() ? "" : "&") + name + "=" + value;
+  for (const auto& [name, value] : encoded) {
+    if (!text.empty()) text += '&';
+    text.append(name).append("=").append(value);
+  }
   return text;
 }
 

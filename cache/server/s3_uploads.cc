@@ -312,7 +312,7 @@ Status S3Storage::complete(const std::string& id, Sealed& sealed) {
   if (sealed.multipart.empty()) KILN_TRY(assemble(id, sealed));
   if (!sealed.multipart.empty()) {
     const std::string multipart = std::exchange(sealed.multipart, "");
-    const Status done = client_->complete_multipart(target, multipart, sealed.tags);
+    Status done = client_->complete_multipart(target, multipart, sealed.tags);
     if (done || done.error().code() != Code::kNotFound) return done;
     // A repetition of a call whose answer was lost finds that the upload is over.
     KILN_TRY_ASSIGN(const auto there, blob_size(sealed.digest));
@@ -351,8 +351,7 @@ Status S3Storage::drop_objects(const std::string& id, const std::vector<std::str
       const Result<std::string> note = client_->get(objects[i], kMaxNoteBytes);
       const size_t end = note ? note->find('\n') : std::string::npos;
       if (end != std::string::npos) {
-        const Status aborted =
-            client_->abort_multipart(note->substr(0, end), note->substr(end + 1));
+        Status aborted = client_->abort_multipart(note->substr(0, end), note->substr(end + 1));
         // What a storage cannot end is left to its lifecycle rules.
         if (!aborted && aborted.error().code() == Code::kUnavailable) return aborted;
       }

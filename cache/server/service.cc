@@ -205,7 +205,7 @@ ApiResult<Registry::Collected> Service::collect() {
     if (!expired && parts_.log) parts_.log("mirror: " + expired.error().message());
   }
   if (config_.cache.any()) evict(now);
-  const auto collected = parts_.registry.collect(now, config_.upload_age);
+  auto collected = parts_.registry.collect(now, config_.upload_age);
   if (!collected) {
     if (parts_.log) parts_.log("collection: " + collected.error().message + collected.error().log);
     return collected;
