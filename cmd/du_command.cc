@@ -129,6 +129,7 @@ Result<std::string> shown(const std::vector<StoreItem>& items, const DuOptions& 
     return table + sums(items);
   }
   std::vector<Json> rows;
+  rows.reserve(items.size());
   for (const StoreItem& item : items) rows.push_back(row_of(item));
   return format_rows(rows, columns(), columns(), options.format);
 }

@@ -173,7 +173,10 @@ std::string go_text(const Json& value) {
   std::map<std::string, std::string> sorted;
   for (const auto& [key, member] : value.members()) sorted[key] = go_text(member);
   std::string text;
-  for (const auto& [key, member] : sorted) text += (text.empty() ? "" : " ") + key + ":" + member;
+  for (const auto& [key, member] : sorted) {
+    if (!text.empty()) text += ' ';
+    text.append(key).append(":").append(member);
+  }
   return "map[" + text + "]";
 }
 

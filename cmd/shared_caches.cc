@@ -182,7 +182,7 @@ Status SharedCaches::finish(const Solution* solution) {
   if (solution != nullptr) mounts_.send(inputs_.stop);
   for (const Filling& filling : fillings_) {
     if (filling.transport->lost() && is_warned_of(filling.server)) continue;
-    const Status filled = filling.exporting->finish(solution);
+    Status filled = filling.exporting->finish(solution);
     if (filled) continue;
     if (inputs_.stop.stop_requested()) return filled;
     if (filling.target.must_succeed)

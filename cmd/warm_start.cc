@@ -11,8 +11,11 @@
 #include <cstdlib>
 #include <span>
 
-// Of the linker.
-extern "C" const char __executable_start, etext;
+// Where the linker says that the code begins and ends.
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
+extern "C" const char __executable_start;
+// NOLINTNEXTLINE(readability-identifier-naming)
+extern "C" const char etext;
 
 namespace kiln::cmd {
 namespace {
