@@ -12,7 +12,7 @@
 namespace kiln::cmd {
 namespace {
 
-const std::vector<Column>& columns() {
+const std::vector<Column>& image_columns() {
   static const std::vector<Column> kColumns = {{"Repository", "REPOSITORY"},
                                                {"Tag", "TAG"},
                                                {"Digest", "DIGEST"},
@@ -47,7 +47,7 @@ Json row_of(const oci::StoredImage& image, const ImageFacts& facts, const Images
 
 std::vector<Column> shown_columns(const ImagesOptions& options) {
   std::vector<Column> shown;
-  for (const Column& column : columns())
+  for (const Column& column : image_columns())
     if (column.field != "CreatedAt" && (column.field != "Digest" || options.digests))
       shown.push_back(column);
   return shown;
@@ -164,7 +164,7 @@ CommandResult run_images(const ImagesOptions& options, const Invocation& invocat
     std::erase_if(rows,
                   [&](const Json& row) { return !seen.insert(row["ID"].as_string()).second; });
   }
-  const Result<std::string> text = format_rows(rows, shown_columns(options), columns(),
+  const Result<std::string> text = format_rows(rows, shown_columns(options), image_columns(),
                                                options.quiet ? "{{.ID}}" : options.format);
   if (!text) return usage_failure(text.error());
   (void)std::fputs(text->c_str(), stdout);  // main sees whether it arrived

@@ -12,7 +12,7 @@
 namespace kiln::oci {
 namespace {
 
-constexpr int kMaxNesting = 3;  // of an index in an index
+constexpr int kMaxPullNesting = 3;  // of an index in an index
 
 class Pull {
  public:
@@ -29,7 +29,7 @@ class Pull {
     KILN_TRY_ASSIGN(const Repository::Document root, from_.manifest(name, stop_));
     std::vector<Repository::Document> documents{root};
     while (is_index(documents.back().descriptor.media_type)) {
-      if (documents.size() > kMaxNesting) {
+      if (documents.size() > kMaxPullNesting) {
         return fail(Code::kInvalidArgument, "its indexes are nested too deeply");
       }
       KILN_TRY_ASSIGN(auto below, manifest_for(documents.back(), name, platform));
