@@ -98,6 +98,7 @@ Status write_file(const std::string& path, std::string_view data) {
 Status make_dirs(const std::string& path, mode_t mode) {
   if (path.empty()) return fail(Code::kInvalidArgument, "cannot make a directory without a name");
   if (::mkdir(path.c_str(), mode) == 0) return {};
+  if (errno == EEXIST) return make_dir(path, mode);
   // From the left: whoever makes the same path at the same time is no obstacle.
   for (size_t slash = path.find('/', 1); slash != std::string::npos;
        slash = path.find('/', slash + 1))
