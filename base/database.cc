@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -40,14 +41,56 @@ struct Pool {
   std::unordered_map<std::thread::id, int64_t> changes;
 };
 
+// Queues this process's writers: SQLite itself polls, with pauses of up to 100 ms. No timed_mutex:
+// ThreadSanitizer does not know how that is taken.
+class WriterQueue {
+ public:
+  /// A writer's place, held over the whole transaction.
+  class Turn {
+   public:
+    Turn() = default;
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    ~Turn() {
+      if (queue_ != nullptr) queue_->leave();
+    }
+    /// False: it did not come in time.
+    bool take(WriterQueue& queue, std::chrono::milliseconds patience) {
+      if (!queue.enter(patience)) return false;
+      queue_ = &queue;
+      return true;
+    }
+
+   private:
+    WriterQueue* queue_ = nullptr;
+  };
+
+ private:
+  bool enter(std::chrono::milliseconds patience) {
+    std::unique_lock hold(mutex_);
+    if (!left_.wait_for(hold, patience, [this] { return !busy_; })) return false;
+    busy_ = true;
+    return true;
+  }
+  void leave() {
+    {
+      const std::lock_guard hold(mutex_);
+      busy_ = false;
+    }
+    left_.notify_one();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable left_;
+  bool busy_ = false;
+};
+
 }  // namespace
 
 struct Database::State {
   std::string path;
   Guarded<Pool> pool;
-  // Queues this process's writers: SQLite itself polls, with pauses of up to 100 ms. Held over the
-  // whole transaction.
-  std::timed_mutex writer;
+  WriterQueue writers;
 
   Result<Connection*> acquire();
   void release();
@@ -257,12 +300,12 @@ Status run_outermost(Connection& connection, const std::function<Status()>& body
 Status Database::write(const std::function<Status()>& body) {
   KILN_TRY_ASSIGN(Connection * connection, state_->acquire());
   Status done;
-  std::unique_lock<std::timed_mutex> turn(state_->writer, std::defer_lock);
+  WriterQueue::Turn turn;
   if (connection->depth > 0) {
     ++connection->depth;
     done = run_nested(*connection, body);
     --connection->depth;
-  } else if (!turn.try_lock_for(kBusyTimeout)) {
+  } else if (!turn.take(state_->writers, kBusyTimeout)) {
     done = fail(Code::kUnavailable, "database: another thread has been writing for 30 s");
   } else {
     ++connection->depth;

@@ -184,9 +184,10 @@ TEST_F(S3StorageTest, ARepeatedRemovalTakesNothingThatIsPushedAfterIt) {
   must(one_->put_blob(old, "old"));
   auto collection = must(one_->begin_collection({}));
   must(collection->announce_blobs(std::vector<BlobDigest>{old, digest("other")}));
-  int left = 1;
-  s3_.set_fault([&left](const fake::Request& request) -> std::optional<fake::Response> {
-    if (request.method != "DELETE" || left-- <= 0) return std::nullopt;
+  // Shared: the storages have things to remove after this test, too.
+  const auto left = std::make_shared<std::atomic<int>>(1);
+  s3_.set_fault([left](const fake::Request& request) -> std::optional<fake::Response> {
+    if (request.method != "DELETE" || (*left)-- <= 0) return std::nullopt;
     return fake::Response{204, {}, "", fake::Fault::kReset, 0, true};
   });
   must(one_->remove_blob(old));
@@ -215,14 +216,14 @@ TEST_F(S3StorageTest, ABlobHasNoMorePartsThanItMay) {
   const auto storage = must(S3Storage::open(few));
   const std::string id = must(storage->create_upload("a")), bytes(190, 'p');
   append(*storage, id, bytes);  // 10 objects
-  std::atomic<int> parts{0};
-  s3_.set_fault([&parts](const fake::Request& request) -> std::optional<fake::Response> {
-    if (request.query.find("partNumber=") != std::string::npos) ++parts;
+  const auto parts = std::make_shared<std::atomic<int>>(0);
+  s3_.set_fault([parts](const fake::Request& request) -> std::optional<fake::Response> {
+    if (request.query.find("partNumber=") != std::string::npos) ++*parts;
     return std::nullopt;
   });
   must(storage->seal_upload(id, digest(bytes)));
   must(storage->publish_upload(id, digest(bytes)));
-  EXPECT_EQ(parts, 3);
+  EXPECT_EQ(*parts, 3);
   EXPECT_EQ(blob(bytes), bytes);
 }
 
