@@ -32,6 +32,7 @@ class FaultTest : public KilnTest {
 
  private:
   std::string archive_bytes(const std::string& path) const;
+  std::string look_into(const std::string& archive) const;
   std::string expected_;
 };
 
