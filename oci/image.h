@@ -27,6 +27,9 @@ inline constexpr uint64_t kMaxConfigBytes = 8U << 20U;
 /// At most kMaxDocumentBytes; a document that is both manifest and index is refused
 /// (SAFETY.md 4.3).
 Result<Manifest> parse_manifest(std::string_view text);
+/// How deep indexes may lie in indexes.
+inline constexpr int kMaxIndexNesting = 3;
+
 Result<Index> parse_index(std::string_view text);
 
 /// The few fields of an image config that kiln itself reads; the document stays JSON.

@@ -12,8 +12,6 @@
 namespace kiln::oci {
 namespace {
 
-constexpr int kMaxNesting = 3;  // of an index in an index
-
 bool names_digest(const std::vector<Descriptor>& blobs, const Digest& digest) {
   return std::ranges::any_of(blobs, [&](const Descriptor& blob) { return blob.digest == digest; });
 }
@@ -72,7 +70,7 @@ Error ImagePush::wrapped(const Error& error) const {
 }
 
 Status ImagePush::collect(const Descriptor& document, int depth) {
-  if (depth > kMaxNesting) {
+  if (depth > kMaxIndexNesting) {
     return fail(Code::kInvalidArgument, "its indexes are nested too deeply");
   }
   KILN_TRY_ASSIGN(std::string text, read_blob(content_, document.digest, kMaxDocumentBytes));

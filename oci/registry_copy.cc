@@ -16,8 +16,6 @@
 namespace kiln::oci {
 namespace {
 
-constexpr int kMaxCopyNesting = 3;  // of an index in an index
-
 // The writing end of a stream: drops what comes before `skip_`, hashes all.
 class StreamSink : public Sink {
  public:
@@ -109,7 +107,7 @@ class Copy {
   }
 
   Status manifest(const Digest& digest, int depth) {
-    if (depth > kMaxCopyNesting)
+    if (depth > kMaxIndexNesting)
       return fail(Code::kInvalidArgument, "its indexes are nested too deeply");
     KILN_TRY_ASSIGN(const bool there, route_.to.has_manifest(digest, stop_));
     if (there) return {};  // with all that it names, which is the registry's to see to

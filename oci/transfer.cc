@@ -12,8 +12,6 @@
 namespace kiln::oci {
 namespace {
 
-constexpr int kMaxPullNesting = 3;  // of an index in an index
-
 class Pull {
  public:
   Pull(ImageHosts& from, ContentStore& content, const Lease& lease, const PullEvents& events,
@@ -29,7 +27,7 @@ class Pull {
     KILN_TRY_ASSIGN(const Repository::Document root, from_.manifest(name, stop_));
     std::vector<Repository::Document> documents{root};
     while (is_index(documents.back().descriptor.media_type)) {
-      if (documents.size() > kMaxPullNesting) {
+      if (documents.size() > kMaxIndexNesting) {
         return fail(Code::kInvalidArgument, "its indexes are nested too deeply");
       }
       KILN_TRY_ASSIGN(auto below, manifest_for(documents.back(), name, platform));

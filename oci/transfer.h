@@ -31,7 +31,7 @@ enum class PullExtent : uint8_t {
 /// the name stands for: index or manifest, which are stored last. kNotFound: no such name, or not
 /// for this platform (the hint lists those there are). kUnimplemented: a manifest or layer of a
 /// type that kiln does not know. kDataLoss: bytes that do not match their digest. Blocks; at most
-/// three blobs at a time.
+/// four blobs at a time.
 Result<Descriptor> pull_image(const RegistryAccess& access, ContentStore& content,
                               const Lease& lease, const Reference& name, const Platform& platform,
                               const PullEvents& events, std::stop_token stop,

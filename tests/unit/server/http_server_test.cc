@@ -1,18 +1,10 @@
 // The server's way with connections: what clients do wrong, slowly, or at once.
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <latch>
 #include <thread>
 
-#include "base/http_client.h"
-#include "base/process.h"
-#include "cache/server/http_server.h"
-#include "tests/fakes/must.h"
-#include "tests/unit/server/registry_fixture.h"
+#include "tests/unit/server/http_fixture.h"
 
 namespace kiln::server {
 namespace {
@@ -21,81 +13,6 @@ using fake::must;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-/// A connection whose bytes the test writes itself.
-class RawClient {
- public:
-  explicit RawClient(uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    struct sockaddr_in address {};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected_ =
-        ::connect(fd_.get(), reinterpret_cast<struct sockaddr*>(&address), sizeof address) == 0;
-  }
-  bool connected() const { return connected_; }
-  void send(std::string_view text) {
-    while (!text.empty()) {
-      const ssize_t n = ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL);
-      if (n <= 0) return;  // the server had enough: its answer tells
-      text.remove_prefix(static_cast<size_t>(n));
-    }
-  }
-  /// One response: its head, and its body if it has a length.
-  std::string response(bool head_only = false) {
-    size_t end = std::string::npos;
-    while ((end = buffer_.find("\r\n\r\n")) == std::string::npos)
-      if (!more()) return std::exchange(buffer_, {});
-    end += 4;
-    const std::string key = "Content-Length: ";
-    const size_t at = buffer_.find(key);
-    if (at < end && !head_only) end += std::stoul(buffer_.substr(at + key.size()));
-    while (buffer_.size() < end && more()) {
-    }
-    std::string text = buffer_.substr(0, end);
-    buffer_.erase(0, end);
-    return text;
-  }
-  /// Everything until the server closes.
-  std::string rest() {
-    while (more()) {
-    }
-    return std::exchange(buffer_, {});
-  }
-
- private:
-  bool more() {
-    char bytes[4096];
-    const ssize_t n = ::recv(fd_.get(), bytes, sizeof bytes, 0);
-    if (n > 0) buffer_.append(bytes, static_cast<size_t>(n));
-    return n > 0;
-  }
-  Fd fd_;
-  bool connected_ = false;
-  std::string buffer_;
-};
-
-class HttpServerTest : public ::testing::Test {
- protected:
-  void start(HttpOptions options = {}) {
-    server_ = must(HttpServer::start(options, registry_.service(), registry_.metrics().gauges));
-  }
-  RawClient client() const { return RawClient(server_->port()); }
-  std::string new_upload() const {
-    return registry_.ask({"POST", "/v2/a/blobs/uploads/"}).header("location");
-  }
-  std::string push(const std::string& bytes) const {
-    const std::string digest = digest_of(bytes);
-    EXPECT_EQ(registry_.ask({"POST", "/v2/a/blobs/uploads/?digest=" + digest, bytes}).status, 201);
-    return digest;
-  }
-  static std::string head(const std::string& first, const std::string& headers = "") {
-    return first + " HTTP/1.1\r\nHost: test\r\n" + headers + "\r\n";
-  }
-
-  TestRegistry registry_;
-  std::unique_ptr<HttpServer> server_;
-};
 
 TEST_F(HttpServerTest, OneConnectionCarriesManyRequests) {
   start();
@@ -358,104 +275,6 @@ TEST_F(HttpServerTest, ThatItLivesIsSaidEvenWhileEveryThreadWaits) {
   handler.release();
   EXPECT_THAT(stuck.response(), HasSubstr("late"));
   server_->stop();
-}
-
-class TlsServerTest : public HttpServerTest {
- protected:
-  void SetUp() override {
-    if (!find_program("openssl", "/usr/bin:/bin")) GTEST_SKIP() << "needs openssl";
-    make_certificate(file("cert.pem"), file("key.pem"), "builder");
-    TlsFiles& tls = options_.tls.emplace();
-    tls.certificate = file("cert.pem");
-    tls.key = file("key.pem");
-  }
-  std::string file(const std::string& name) const { return registry_.path(name); }
-  HttpRequest request(const std::string& path) const {
-    HttpRequest request;
-    request.url = "https://127.0.0.1:" + std::to_string(server_->port()) + path;
-    request.ca_pem = must(read_file(file("cert.pem"), 1U << 16U));
-    return request;
-  }
-  HttpOptions options_;
-  std::unique_ptr<HttpClient> client_ = HttpClient::create("kiln-test");
-};
-
-TEST_F(TlsServerTest, ServesThroughTls) {
-  start(options_);
-  const std::string bytes(3U << 20U, 't');
-  const std::string digest = push(bytes);
-  StringSink got;
-  EXPECT_EQ(must(client_->send(request("/v2/a/blobs/" + digest), got, {})).status, 200);
-  EXPECT_EQ(digest_of(got.data()), digest);
-  // Who speaks no TLS hears nothing.
-  RawClient plain = this->client();
-  plain.send(head("GET /healthz"));
-  EXPECT_THAT(plain.rest(), Not(HasSubstr("ok")));
-}
-
-TEST_F(TlsServerTest, KnowsClientsByTheirCertificates) {
-  options_.tls->client_ca = file("cert.pem");
-  ServerConfig config;
-  config.access.grants = {{{"cert:builder"}, {"**"}, {Action::kPull}}};
-  TestRegistry closed(config);
-  server_ = must(HttpServer::start(options_, closed.service(), closed.metrics().gauges));
-  StringSink sink;
-  EXPECT_FALSE(client_->send(request("/v2/a/tags/list"), sink, {})) << "without a certificate";
-  HttpRequest known = request("/v2/a/tags/list");
-  known.client_certificates = {{file("cert.pem"), file("key.pem")}};
-  EXPECT_EQ(must(client_->send(known, sink, {})).status, 404) << "allowed, but not there";
-  server_->stop();
-}
-
-// A client has several, and the server says whose it takes.
-TEST_F(TlsServerTest, IsShownTheCertificateThatItTakes) {
-  const ClientCertificate authority{file("cert.pem"), file("key.pem")};
-  const ClientCertificate between{file("between.pem"), file("between.key")};
-  const ClientCertificate worker{file("worker.pem"), file("worker.key")};
-  const ClientCertificate stranger{file("stranger.pem"), file("stranger.key")};
-  make_certificate(stranger.certificate_file, stranger.key_file, "stranger");
-  make_certificate(between.certificate_file, between.key_file, "between", authority);
-  make_certificate(worker.certificate_file, worker.key_file, "worker", between);
-  must(write_file(worker.certificate_file,
-                  must(read_file(worker.certificate_file, 1U << 16U)) +
-                      must(read_file(between.certificate_file, 1U << 16U))));
-  const ClientCertificate torn{worker.certificate_file, file("absent.key")};
-
-  options_.tls->client_ca = authority.certificate_file;
-  ServerConfig config;
-  config.access.grants = {{{"cert:worker"}, {"**"}, {Action::kPull}}};
-  TestRegistry closed(config);
-  server_ = must(HttpServer::start(options_, closed.service(), closed.metrics().gauges));
-  struct Row {
-    const char* name;
-    std::vector<ClientCertificate> certificates;
-    std::string outcome;  // a status, or part of an error
-  };
-  for (const Row& row : std::vector<Row>{
-           {"the second", {stranger, worker}, "404"},  // allowed, but not there
-           {"the first", {worker, stranger}, "404"},
-           {"of two that it takes the first", {worker, authority}, "404"},
-           {"and no other", {authority, worker}, "403"},
-           {"none fits", {stranger, stranger}, "alert"},
-           {"it cannot be used", {stranger, torn}, "absent.key"},
-       }) {
-    HttpRequest asked = request("/v2/a/tags/list");
-    asked.client_certificates = row.certificates;
-    StringSink sink;
-    // Each with a client of its own: connections are reused.
-    const auto answer = HttpClient::create("kiln-test")->send(asked, sink, {});
-    EXPECT_THAT(answer ? std::to_string(answer->status) : answer.error().to_string(),
-                HasSubstr(row.outcome))
-        << row.name;
-  }
-  server_->stop();
-}
-
-TEST_F(TlsServerTest, FilesThatAreNoneAreNamed) {
-  options_.tls->key = file("no.pem");
-  const auto started = HttpServer::start(options_, registry_.service(), registry_.metrics().gauges);
-  ASSERT_FALSE(started);
-  EXPECT_THAT(started.error().message(), HasSubstr("no.pem"));
 }
 
 }  // namespace

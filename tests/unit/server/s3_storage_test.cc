@@ -1,18 +1,13 @@
-// A registry in a bucket that several servers write to.
+// Storage in a bucket that several servers write to.
 #include <gmock/gmock.h>
 
 #include <thread>
 
 #include "base/clock.h"
-#include "base/http_client.h"
 #include "base/io.h"
 #include "cache/server/fsck.h"
-#include "cache/server/http_server.h"
 #include "cache/server/open_storage.h"
-#include "cache/server/s3_storage.h"
-#include "tests/fakes/fake_s3.h"
-#include "tests/fakes/must.h"
-#include "tests/unit/server/registry_fixture.h"
+#include "tests/unit/server/s3_fixture.h"
 
 namespace kiln::server {
 namespace {
@@ -27,37 +22,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-class S3StorageTest : public ::testing::Test {
- protected:
-  S3StorageOptions options() const {
-    S3StorageOptions options;
-    options.client.bucket = FakeS3::kBucket;
-    options.client.endpoint = s3_.endpoint();
-    options.client.credentials = {FakeS3::kAccessKey, FakeS3::kSecretKey, ""};
-    options.client.attempts = 2;
-    options.client.first_delay = milliseconds(1);
-    options.sweeps = {milliseconds(0), milliseconds(0), milliseconds(1), std::chrono::seconds(60)};
-    options.chunk_bytes = 20;
-    options.part_bytes = FakeS3::kLeastPartBytes;
-    return options;
-  }
-  std::unique_ptr<S3Storage> open() const { return must(S3Storage::open(options())); }
-  static void append(BlobStorage& storage, const std::string& id, const std::string& bytes) {
-    const auto writer = must(storage.append(id, HashAlgorithm::kSha256));
-    must(writer->write(as_bytes(bytes)));
-    must(writer->finish());
-  }
-  static BlobDigest digest(const std::string& bytes) {
-    return BlobDigest::of(HashAlgorithm::kSha256, bytes);
-  }
-  std::string blob(const std::string& bytes) const {
-    return s3_.get("blobs/sha256/" + digest(bytes).hex());
-  }
-
-  FakeS3 s3_;
-  std::unique_ptr<S3Storage> one_ = open(), two_ = open();
-};
 
 TEST_F(S3StorageTest, AnUploadGoesOnThroughAnotherServer) {
   const std::string id = must(one_->create_upload("team/app"));
@@ -255,155 +219,6 @@ TEST_F(S3StorageTest, ABucketWithSomethingElseIsLeftAlone) {
   EXPECT_THAT(other.keys(), ElementsAre("photo.jpg", "registry/kiln-registry"));
   other.put("registry/kiln-registry", "{\"format\":2}");
   EXPECT_EQ(code_of(S3Storage::open(there)), "failed_precondition");
-}
-
-/// Two servers of one registry.
-class SharedRegistryTest : public S3StorageTest {
- protected:
-  static ServerConfig config() {
-    ServerConfig config = TestRegistry::open_to_all();
-    config.collect_grace = std::chrono::hours(2);
-    return config;
-  }
-  static void push(const TestRegistry& registry, const std::string& tag) {
-    for (const std::string& blob : std::vector<std::string>{"config-" + tag, layer_of(tag)})
-      EXPECT_EQ(
-          registry.ask({"POST", "/v2/a/blobs/uploads/?digest=" + digest_of(blob), blob}).status,
-          201);
-    EXPECT_EQ(
-        registry
-            .ask(
-                {"PUT", "/v2/a/manifests/" + tag, manifest(tag), {{"Content-Type", kManifestType}}})
-            .status,
-        201);
-  }
-  static std::string layer_of(const std::string& tag) {
-    return "a layer of more than one piece " + tag;
-  }
-  static std::string manifest(const std::string& tag) {
-    return manifest_of({"config-" + tag, layer_of(tag)});
-  }
-  TestRegistry left_{config(), open()}, right_{config(), open()};
-};
-
-TEST_F(SharedRegistryTest, WhatIsPushedThroughOneIsPulledThroughTheOther) {
-  push(left_, "v1");
-  EXPECT_EQ(right_.ask({"GET", "/v2/a/manifests/v1"}).body, manifest("v1"));
-  const std::string layer = layer_of("v1");
-  HttpOptions options;
-  const auto server = must(HttpServer::start(options, right_.service(), right_.metrics().gauges));
-  HttpRequest request;
-  request.url =
-      "http://127.0.0.1:" + std::to_string(server->port()) + "/v2/a/blobs/" + digest_of(layer);
-  StringSink whole, part;
-  const auto client = HttpClient::create("kiln-test");
-  EXPECT_EQ(must(client->send(request, whole, {})).status, 200);
-  EXPECT_EQ(whole.data(), layer);
-  request.headers = {{"Range", "bytes=2-6"}};
-  EXPECT_EQ(must(client->send(request, part, {})).status, 206);
-  EXPECT_EQ(part.data(), "layer");
-  server->stop();
-  EXPECT_THAT(right_.ask({"GET", "/v2/a/tags/list"}).body, HasSubstr("\"v1\""));
-  EXPECT_EQ(right_.ask({"DELETE", "/v2/a/manifests/v1"}).status, 202);
-  EXPECT_EQ(left_.ask({"GET", "/v2/a/manifests/v1"}).status, 404);
-}
-
-TEST_F(SharedRegistryTest, CollectionTakesWhatNobodyHoldsAndNothingElse) {
-  s3_.advance(std::chrono::hours(-3));
-  push(left_, "old");
-  push(left_, "kept");
-  const std::string digest = digest_of(manifest("old"));
-  EXPECT_EQ(left_.ask({"DELETE", "/v2/a/manifests/" + digest}).status, 202);
-  EXPECT_EQ(right_.service().collect().value().blobs, 0U) << "within the grace";
-  s3_.advance(std::chrono::hours(3));
-  // Told of by HEAD: the client will not send it.
-  const std::string asked = "/v2/a/blobs/" + digest_of("config-old");
-  EXPECT_EQ(left_.ask({"HEAD", asked}).status, 200);
-  const auto collected = right_.service().collect();
-  ASSERT_TRUE(collected);
-  EXPECT_EQ(collected->holdings, 1U);
-  EXPECT_EQ(collected->blobs, 2U) << "the layer, and the manifest";
-  EXPECT_EQ(left_.ask({"GET", asked}).status, 200);
-  EXPECT_EQ(left_.ask({"GET", "/v2/a/manifests/kept"}).status, 200);
-  EXPECT_THAT(s3_.keys(), Not(Contains(StartsWith("sweeps/"))));
-  EXPECT_THAT(s3_.keys(), Not(Contains("collector")));
-  push(left_, "old");
-  EXPECT_EQ(right_.ask({"GET", "/v2/a/manifests/old"}).status, 200);
-}
-
-// It is read back by the server that the bytes did not come through.
-TEST_F(SharedRegistryTest, AnUploadsObjectOfAnotherSizeIsTheStoragesFault) {
-  const std::string bytes(50, 'u');
-  const std::string at = left_.ask({"POST", "/v2/a/blobs/uploads/"}).header("location");
-  ASSERT_EQ(left_.ask({"PATCH", at, bytes}).status, 202);
-  const Ask end{"PUT", at + "?digest=" + digest_of(bytes)};
-  for (const size_t size : {3, 30}) {
-    s3_.set_fault([size](const fake::Request& request) -> std::optional<fake::Response> {
-      if (request.method != "GET" || request.path.find("/uploads/") == std::string::npos)
-        return std::nullopt;
-      return fake::Response{200, {}, std::string(size, 'u')};
-    });
-    EXPECT_EQ(right_.ask(end).status, 503) << size;
-  }
-  s3_.set_fault({});
-  EXPECT_EQ(right_.ask({"PUT", at + "?digest=" + digest_of("other")}).status, 400);
-  EXPECT_EQ(right_.ask(end).status, 201);
-}
-
-/// What a check of the bucket tells, and what happens when it does.
-class S3CheckTest : public SharedRegistryTest {
- protected:
-  FsckReport check(Repair repair, const std::function<void(const std::string&)>& then = {}) {
-    told_.clear();
-    const auto tell = [&](const std::string& line) {
-      told_.push_back(line);
-      if (then) then(line);
-    };
-    return must(check_storage(*one_, repair, tell, {}));
-  }
-  std::vector<std::string> told_;
-};
-
-TEST_F(S3CheckTest, WhatAnotherServerTakesAwayMeanwhileIsNoProblem) {
-  push(left_, "v1");
-  s3_.set_fault([gone = digest("config-v1").hex()](
-                    const fake::Request& request) -> std::optional<fake::Response> {
-    if (request.method != "GET" || request.path.find(gone) == std::string::npos)
-      return std::nullopt;
-    return FakeS3::error(404, "NoSuchKey");
-  });
-  const FsckReport report = check(Repair::kNo);
-  EXPECT_EQ(report.problems, 0U) << ::testing::PrintToString(told_);
-  EXPECT_EQ(report.blobs, 2U);
-}
-
-TEST_F(S3CheckTest, ARepairLeavesWhatWasPushedAgainMeanwhile) {
-  push(left_, "v1");
-  const std::string damaged = "blobs/sha256/" + digest(manifest("v1")).hex();
-  s3_.put(damaged, "{}");
-  const BlobDigest lost = digest("lost");
-  const RecordKey holding{"a", RecordKind::kBlob, lost.component()};
-  must(one_->put_record(holding, ""));
-  const FsckReport report = check(Repair::kYes, [&](const std::string& line) {
-    s3_.advance(std::chrono::seconds(5));
-    if (line.find("is damaged") != std::string::npos)
-      s3_.put(damaged, manifest("v1"));
-    else
-      s3_.put("blobs/sha256/" + lost.hex(), "lost");
-  });
-  EXPECT_EQ(report.problems, 2U) << ::testing::PrintToString(told_);
-  EXPECT_EQ(report.repaired, 2U);
-  EXPECT_EQ(s3_.get(damaged), manifest("v1"));
-  EXPECT_TRUE(must(one_->record_touched(holding)));
-  EXPECT_THAT(s3_.keys(), Not(Contains(AnyOf(StartsWith("sweeps/"), StartsWith("quarantine/")))));
-  EXPECT_EQ(check(Repair::kNo).problems, 0U) << ::testing::PrintToString(told_);
-}
-
-TEST_F(S3CheckTest, ARepairWaitsForNobodysCollection) {
-  const auto collection = must(two_->begin_collection({}));
-  EXPECT_EQ(code_of(check_storage(*one_, Repair::kYes, [](const std::string&) {}, {})),
-            "failed_precondition");
-  EXPECT_EQ(check(Repair::kNo).problems, 0U);
 }
 
 TEST(OpenStorageTest, SaysWhatIsWrong) {
