@@ -39,6 +39,8 @@ bool is_unreadable(const Error& error) {
   return error.code() == Code::kDataLoss || error.code() == Code::kNotFound;
 }
 
+constexpr const char* kMadeAnew = "build again: it will be fetched or made anew";
+
 }  // namespace
 
 Status SnapshotStore::unpack_lazy(Chain& chain, std::stop_token stop) {
@@ -95,20 +97,23 @@ Status SnapshotStore::forget(int64_t layer, const Digest& blob) {
   return database_.write([&] { return index_.forget_blob(layer, blob); });
 }
 
-tl::unexpected<Error> SnapshotStore::drop_unreadable(const SnapshotRow& row) {
+Status SnapshotStore::drop_with_dependents(int64_t id) {
   std::vector<int64_t> directories;
-  const Status dropped = database_.write([&]() -> Status {
-    KILN_TRY_ASSIGN(const auto victims, index_.dependents(row.id));
+  KILN_TRY(database_.write([&]() -> Status {
+    KILN_TRY_ASSIGN(const auto victims, index_.dependents(id));
     KILN_TRY_ASSIGN(directories, index_.remove(victims));
     return {};
-  });
-  if (!dropped) return tl::unexpected(dropped.error());
-  if (auto removed = remove_directories(directories); !removed)
-    return tl::unexpected(removed.error());
+  }));
+  KILN_TRY(remove_directories(directories));
+  return {};
+}
+
+tl::unexpected<Error> SnapshotStore::drop_unreadable(const SnapshotRow& row) {
+  if (auto dropped = drop_with_dependents(row.id); !dropped) return tl::unexpected(dropped.error());
   return tl::unexpected(
       Error(Code::kDataLoss, "the layer of snapshot " + std::to_string(row.id) +
                                  " is damaged or gone; what was built on it has been dropped")
-          .hint("build again: it will be fetched or made anew"));
+          .hint(kMadeAnew));
 }
 
 Status SnapshotStore::remember(int64_t layer, const oci::LayerBlob& blob, int level) {
@@ -123,7 +128,6 @@ Result<std::optional<oci::LayerBlob>> SnapshotStore::known_blob(int64_t layer,
     if (!satisfies(known, wanted)) continue;
     KILN_TRY_ASSIGN(const bool present, content_.touch(known.blob.descriptor.digest, lease));
     if (present) return with_oci_type(known.blob, wanted.type);
-    KILN_TRY(forget(layer, known.blob.descriptor.digest));
   }
   return std::nullopt;
 }
@@ -140,7 +144,6 @@ Result<std::optional<oci::LayerBlob>> SnapshotStore::recompressed(int64_t layer,
       return with_oci_type(*std::move(made), wanted.type);
     }
     if (!is_unreadable(made.error())) return tl::unexpected(made.error());
-    KILN_TRY(forget(layer, known.blob.descriptor.digest));
   }
   return std::nullopt;
 }
@@ -181,8 +184,26 @@ Result<oci::LayerBlob> SnapshotStore::pack(const SnapshotRow& row, oci::Compress
   KILN_TRY_ASSIGN(const auto writer, oci::LayerWriter::create(content_, lease, wanted, stop));
   KILN_TRY(kind_->pack(path_of(own.directory), directories_of(chain), *writer, stop));
   KILN_TRY_ASSIGN(oci::LayerBlob blob, writer->finish());
+  KILN_TRY(check_diff_id(own, blob));
   KILN_TRY(remember(row.layer, blob, wanted.level));
   return blob;
+}
+
+// The forms a layer had tell its diff ID, though their blobs be gone. A directory gives what kiln
+// packed from it again, but not what somebody else's tar said (names, order, formats).
+Status SnapshotStore::check_diff_id(const SnapshotRow& row, const oci::LayerBlob& packed) {
+  KILN_TRY_ASSIGN(const auto forms, index_.blobs(row.layer));
+  for (const PackedLayer& form : forms) {
+    if (form.blob.diff_id == packed.diff_id) continue;
+    KILN_TRY(drop_with_dependents(row.id));
+    return tl::unexpected(
+        Error(Code::kDataLoss,
+              "the blob " + form.blob.descriptor.digest.to_string() +
+                  " of a layer is damaged or gone, and packing its files gives another layer; what "
+                  "was built on it has been dropped")
+            .hint(kMadeAnew));
+  }
+  return {};
 }
 
 }  // namespace kiln::internal

@@ -102,6 +102,8 @@ class SnapshotStore : public Snapshotter {
   Result<Chain> chain_to_pack(const SnapshotRow& row);
   Status remember(int64_t layer, const oci::LayerBlob& blob, int level);
   Status forget(int64_t layer, const Digest& blob);
+  Status check_diff_id(const SnapshotRow& row, const oci::LayerBlob& packed);
+  Status drop_with_dependents(int64_t id);
   tl::unexpected<Error> drop_unreadable(const SnapshotRow& row);
 
   // snapshot_removal.cc

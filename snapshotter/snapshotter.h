@@ -88,7 +88,9 @@ class Snapshotter {
   virtual Result<bool> touch(const SnapshotId& id, const oci::Lease& lease) = 0;
   /// The layer of `id` as a blob of the wanted compression: a known one, a recompressed one or one
   /// packed from the directory; remembered for the next time. Concurrent calls for one layer pack
-  /// it once. Blocks.
+  /// it once. A layer keeps its diff ID: kDataLoss, and the snapshot is dropped with all that
+  /// stands on it, where the blob of somebody else's layer is gone and its directory gives other
+  /// bytes. Blocks.
   virtual Result<oci::LayerBlob> layer_blob(const SnapshotId& id, oci::CompressionOptions wanted,
                                             const oci::Lease& lease, std::stop_token stop) = 0;
   /// Makes everything committed so far survive a power cut.

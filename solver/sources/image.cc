@@ -41,10 +41,10 @@ class ImageResolver {
       // A base of another platform, or one that lost blobs, may be whole in the registry.
       const bool incomplete = !image && image.error().code() == Code::kNotFound;
       if (!incomplete || mode == ResolveMode::kPreferLocal || !sources_.pull) return image;
+      return from_remote(name, checksum, image.error());
     }
     if (mode == ResolveMode::kPreferLocal || !sources_.pull) return not_local(name);
-    KILN_TRY_ASSIGN(const oci::Descriptor pulled, sources_.pull(name, platform_, extent_, job_));
-    return assemble(pulled, checksum);
+    return from_remote(name, checksum, std::nullopt);
   }
 
   /// `text`: DIR-or-TAR[:tag|@digest].
@@ -66,6 +66,17 @@ class ImageResolver {
   struct LayoutName {
     std::string path, tag_or_digest;
   };
+
+  // `local`: why the image of that name in the store does not do.
+  Result<ResolvedImage> from_remote(const oci::Reference& name, const std::string& checksum,
+                                    const std::optional<Error>& local) {
+    const auto pulled = sources_.pull(name, platform_, extent_, job_);
+    if (pulled) return assemble(*pulled, checksum);
+    if (!local) return tl::unexpected(pulled.error());
+    return tl::unexpected(Error(pulled.error())
+                              .hint("the image of that name in the local store does not do: " +
+                                    local->message() + "; `kiln load` or `kiln import` it again"));
+  }
 
   static Result<LayoutName> split_layout(const std::string& text) {
     KILN_TRY_ASSIGN(const bool whole, exists(text));

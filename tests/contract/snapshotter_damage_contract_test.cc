@@ -52,6 +52,29 @@ TEST_P(SnapshotterDamage, APackedSnapshotThatWasEmptiedIsUnpackedFromItsLayer) {
   EXPECT_EQ(root().names(top), "base top");
 }
 
+TEST_P(SnapshotterDamage, ALayerOfItsOwnWhoseBlobIsGoneIsPackedAgain) {
+  const SnapshotId id = file(std::nullopt, "f");
+  const oci::LayerBlob packed = root().blob(id);
+  root().lose(packed.descriptor.digest);
+  EXPECT_EQ(root().blob(id).descriptor.digest, packed.descriptor.digest);
+}
+
+// Somebody else's tar has another order, say: packed from the directory it would be another layer.
+TEST_P(SnapshotterDamage, ALayerOfOthersWhoseBlobIsGoneIsNeverPackedAsAnother) {
+  for (const auto type : {oci::Compression::kUncompressed, oci::Compression::kGzip}) {
+    const oci::LayerBlob layer = root().store(LayerMaker().file("b").file("a").take());
+    const SnapshotId base = must(snapshots().add_layer(std::nullopt, layer, *root().lease));
+    const SnapshotId top = file(base, "top");
+    root().lose(layer.descriptor.digest);
+    const auto packed = snapshots().layer_blob(base, {type, -1}, *root().lease, {});
+    ASSERT_FALSE(packed);
+    EXPECT_EQ(code_of(packed), "data_loss");
+    EXPECT_THAT(packed.error().to_string(), testing::HasSubstr(layer.descriptor.digest.hex()));
+    EXPECT_FALSE(must(snapshots().touch(top, *root().lease)));
+    EXPECT_THAT(must(snapshots().list()), IsEmpty());
+  }
+}
+
 TEST_P(SnapshotterDamage, WithoutABlobItIsGoneWithAllThatStandsOnIt) {
   const SnapshotId base = file(std::nullopt, "base");
   const SnapshotId middle = file(base, "middle");

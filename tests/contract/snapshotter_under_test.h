@@ -127,6 +127,10 @@ class SnapshotterUnderTest {
   SnapshotId add(const std::optional<SnapshotId>& parent, fake::LayerMaker layer) {
     return fake::must(snapshots->add_layer(parent, store(layer.take()), *lease));
   }
+  /// Its file is gone behind everybody's back.
+  void lose(const Digest& blob) {
+    fake::must(remove_tree(root.path() + "/content/blobs/sha256/" + blob.hex()));
+  }
   void power_cut() {
     fake::must(database->execute("UPDATE snapshots SET boot_id = 'another'"));
     open();

@@ -146,6 +146,23 @@ TEST_F(DamageTest, ADamagedPackedLayerIsMadeAnew) {
   expect_healed(root, "damaged layers");
 }
 
+// The base is somebody else's tar, which its files do not give again.
+TEST_F(DamageTest, ABaseWhoseBlobIsGoneIsNeverPackedAsAnotherLayer) {
+  const std::string root = built_root("baseless");
+  const std::string blobs = root + "/content/blobs/sha256/";
+  for (const std::string& blob : names(blobs)) {
+    if (size_of(blobs + blob) <= 100'000) continue;
+    EXPECT_TRUE(remove_tree(blobs + blob));
+  }
+  const Output built = build_archive(root, path("built.tar"));
+  EXPECT_EQ(built.exit_code, 3) << built.err;
+  EXPECT_THAT(built.err, HasSubstr("packing its files gives another layer"));
+  expect_nothing_left(path("built.tar"), "without the base's layer");
+  ASSERT_EQ(kiln_at(root, {"import", base_tar(), "base"}).exit_code, 0);
+  EXPECT_EQ(build_archive(root, path("built.tar")).exit_code, 0);
+  EXPECT_THAT(look_into(path("built.tar")), HasSubstr("./etc/passwd"));
+}
+
 TEST_F(DamageTest, GarbageInTheDatabaseIsAnErrorOrHarmless) {
   const std::string original = built_root("original");
   fold_log(original);

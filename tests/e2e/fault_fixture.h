@@ -27,12 +27,14 @@ class FaultTest : public KilnTest {
   void expect_no_harm(const std::string& root, const std::string& archive,
                       const std::string& after);
 
+  /// What is in an archive, for people.
+  std::string look_into(const std::string& archive) const;
+
   Descendants descendants_;
   std::string context_;
 
  private:
   std::string archive_bytes(const std::string& path) const;
-  std::string look_into(const std::string& archive) const;
   std::string expected_;
 };
 

@@ -109,6 +109,19 @@ TEST_F(ImageSourceTest, WithoutARegistryAMissingImageIsAnErrorWithAHint) {
   EXPECT_NE(made.error().advice().find("kiln load"), std::string::npos);
 }
 
+TEST_F(ImageSourceTest, WhatTheStoreLacksIsSaidWhereTheRegistryHasItNeither) {
+  oci::LayerBlob lost = layer("a", "1");
+  lost.descriptor.digest = Digest::of("lost");
+  tag("base", image({lost}));
+  environment_.images.pull = [](const auto&, const auto&, ImageExtent, JobContext&) {
+    return Result<oci::Descriptor>(fail(Code::kUnavailable, "no network"));
+  };
+  const auto made = execute(source("docker-image://base"), {});
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().message().find("no network"), std::string::npos);
+  EXPECT_NE(made.error().advice().find(lost.descriptor.digest.to_string()), std::string::npos);
+}
+
 TEST_F(ImageSourceTest, ResolveModesDecideWhoIsAsked) {
   tag("base", image({layer("a", "1")}));
   int pulls = 0;
