@@ -59,8 +59,8 @@ fuzz: deps
 ## tsan: the concurrent units under ThreadSanitizer (Debian's oneTBB is not instrumented, so not what uses it)
 tsan: deps
 	cmake --preset tsan $(CONFIGURE)
-	cmake --build --preset tsan --target unit_base unit_solver
-	ctest --preset tsan -L '^sanitized\.unit_(base|solver)$$'
+	cmake --build --preset tsan --target unit_base unit_solver unit_cache unit_server
+	ctest --preset tsan -L '^sanitized\.unit_(base|solver|cache|server)$$'
 
 ## lint: formatting
 lint: deps
