@@ -1,4 +1,4 @@
-// What every BlobStorage must do. A further one adds itself to the instances at the end.
+// What every BlobStorage must do. A further one adds itself to blob_storage_under_test.h.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,12 +11,9 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/io.h"
-#include "cache/server/directory_storage.h"
 #include "cache/server/fsck.h"
 #include "cache/server/registry.h"
-#include "cache/server/s3_storage.h"
-#include "tests/fakes/fake_s3.h"
-#include "tests/fakes/must.h"
+#include "tests/contract/blob_storage_under_test.h"
 
 namespace kiln::server {
 namespace {
@@ -26,59 +23,6 @@ using fake::must;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-/// A storage that can be closed and opened again, as a restart does.
-class StorageUnderTest {
- public:
-  virtual ~StorageUnderTest() = default;
-  virtual BlobStorage& open() = 0;
-  virtual void close() = 0;
-  /// Puts other bytes in place of a blob's, behind the storage's back.
-  virtual void damage(const BlobDigest& digest, const std::string& bytes) = 0;
-};
-
-class DirectoryUnderTest : public StorageUnderTest {
- public:
-  BlobStorage& open() override {
-    if (!storage_) storage_ = must(DirectoryStorage::open(dir_.path() + "/store"));
-    return *storage_;
-  }
-  void close() override { storage_.reset(); }
-  void damage(const BlobDigest& digest, const std::string& bytes) override {
-    const std::string folder = dir_.path() + "/store/blobs/sha256/" + digest.hex().substr(0, 2);
-    must(write_file(folder + "/" + digest.hex(), bytes));
-  }
-
- private:
-  TempDir dir_ = must(TempDir::create("/tmp", "kiln-storage-"));
-  std::unique_ptr<DirectoryStorage> storage_;
-};
-
-/// A bucket with small pages and parts; each server that opens it knows nothing of the one before.
-class BucketUnderTest : public StorageUnderTest {
- public:
-  BlobStorage& open() override {
-    S3StorageOptions options;
-    options.client.bucket = fake::FakeS3::kBucket;
-    options.client.endpoint = s3_.endpoint();
-    options.client.credentials = {fake::FakeS3::kAccessKey, fake::FakeS3::kSecretKey, ""};
-    options.prefix = "some/prefix";
-    options.sweeps = {std::chrono::milliseconds(0), std::chrono::milliseconds(0),
-                      std::chrono::milliseconds(1), std::chrono::seconds(60)};
-    options.chunk_bytes = 4;
-    options.part_bytes = fake::FakeS3::kLeastPartBytes;
-    if (!storage_) storage_ = must(S3Storage::open(std::move(options)));
-    return *storage_;
-  }
-  void close() override { storage_.reset(); }
-  void damage(const BlobDigest& digest, const std::string& bytes) override {
-    s3_.put("some/prefix/blobs/sha256/" + digest.hex(), bytes);
-  }
-
- private:
-  fake::FakeS3 s3_;
-  std::unique_ptr<S3Storage> storage_;
-};
 
 using Maker = std::unique_ptr<StorageUnderTest> (*)();
 
@@ -373,12 +317,17 @@ std::unique_ptr<StorageUnderTest> make() {
   return std::make_unique<T>();
 }
 
-INSTANTIATE_TEST_SUITE_P(Storages, BlobStorageContract,
-                         ::testing::Values(&make<DirectoryUnderTest>, &make<BucketUnderTest>),
-                         [](const auto& test) { return test.index == 0 ? "Directory" : "Bucket"; });
-INSTANTIATE_TEST_SUITE_P(Storages, CheckContract,
-                         ::testing::Values(&make<DirectoryUnderTest>, &make<BucketUnderTest>),
-                         [](const auto& test) { return test.index == 0 ? "Directory" : "Bucket"; });
+std::vector<Maker> storages() {
+  std::vector<Maker> all = {&make<DirectoryUnderTest>, &make<BucketUnderTest>};
+  if (GivenBucketUnderTest::is_given()) all.push_back(&make<GivenBucketUnderTest>);
+  return all;
+}
+std::string name_of(const ::testing::TestParamInfo<Maker>& test) {
+  return test.index == 0 ? "Directory" : test.index == 1 ? "Bucket" : "GivenBucket";
+}
+
+INSTANTIATE_TEST_SUITE_P(Storages, BlobStorageContract, ::testing::ValuesIn(storages()), name_of);
+INSTANTIATE_TEST_SUITE_P(Storages, CheckContract, ::testing::ValuesIn(storages()), name_of);
 
 TEST(DirectoryStorageTest, IsOpenedByOneAndOnlyIfItIsOurs) {
   const TempDir dir = must(TempDir::create("/tmp", "kiln-storage-"));

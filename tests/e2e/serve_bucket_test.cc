@@ -41,18 +41,41 @@ class BrokenBody : public Source {
   std::function<void()> then_;
 };
 
+/// What leads to a bucket.
+struct BucketAccess {
+  std::string endpoint, key, secret;
+  std::string name;
+};
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+// The storage is the bucket that KILN_TEST_S3=s3://NAME and the variables of AWS lead to, or else
+// an S3 server of npm's that was installed beside the binary.
 class ServeBucketTest : public KilnTest {
  protected:
   void SetUp() override {
     KilnTest::SetUp();
     if (IsSkipped()) return;
-    for (const char* tool : {"node", "skopeo"})
+    prefix_ = Digest::of(path("")).hex().substr(0, 12);
+    for (const char* tool : {"skopeo", "curl"})
       if (!find_program(tool, kSearchPath)) GTEST_SKIP() << "needs " << tool;
+    const std::string given = variable("KILN_TEST_S3");
+    if (given.empty()) return start_bucket();
+    access_ = {variable("AWS_ENDPOINT_URL"), variable("AWS_ACCESS_KEY_ID"),
+               variable("AWS_SECRET_ACCESS_KEY"), given.substr(given.rfind('/') + 1)};
+  }
+
+  void start_bucket() {
+    if (!find_program("node", kSearchPath)) GTEST_SKIP() << "needs node, or KILN_TEST_S3";
     const std::filesystem::path build =
         std::filesystem::path(KILN_BINARY).parent_path().parent_path();
     const std::string server = build / "s3-server";
     if (!std::filesystem::exists(server + "/done"))
-      GTEST_SKIP() << "there is no S3 server: scripts/install-s3-server " << server;
+      GTEST_SKIP() << "there is no S3 server: scripts/install-s3-server " << server
+                   << ", or scripts/ceph-s3";
     // "node -e" gives a program no name of its own. Where a listing goes on is told with an old
     // cipher.
     const std::string run = "process.argv.splice(1, 0, 's3rver'); require('" + server +
@@ -62,23 +85,25 @@ class ServeBucketTest : public KilnTest {
          "127.0.0.1", "-p", "0", "-s", "--configure-bucket", "kiln-e2e"},
         environment_);
     ASSERT_TRUE(bucket_ && bucket_->saw("listening on 127.0.0.1:") && bucket_->saw("\n"));
-    endpoint_ = "http://127.0.0.1:" + std::to_string(port_in(bucket_->text()));
+    access_ = {"http://127.0.0.1:" + std::to_string(port_in(bucket_->text())), "S3RVER", "S3RVER",
+               "kiln-e2e"};
   }
 
   static int port_in(const std::string& text) {
     const std::string host = "127.0.0.1:";
     return std::stoi(text.substr(text.rfind(host) + host.size()));
   }
-  std::vector<std::string> keys(const std::string& secret = "S3RVER") const {
-    return {"AWS_ACCESS_KEY_ID=S3RVER", "AWS_SECRET_ACCESS_KEY=" + secret,
-            "AWS_ENDPOINT_URL=" + endpoint_};
+  std::vector<std::string> keys(const std::string& secret) const {
+    return {"AWS_ACCESS_KEY_ID=" + access_.key, "AWS_SECRET_ACCESS_KEY=" + secret,
+            "AWS_ENDPOINT_URL=" + access_.endpoint};
   }
-  std::optional<RunningProcess> start_kiln(const std::string& secret = "S3RVER") const {
+  std::string storage() const { return "s3://" + access_.name + "/" + prefix_; }
+  std::optional<RunningProcess> start_kiln() const { return start_kiln(access_.secret); }
+  std::optional<RunningProcess> start_kiln(const std::string& secret) const {
     std::vector<std::string> environment = environment_;
     for (const std::string& key : keys(secret)) environment.push_back(key);
     return RunningProcess::start(
-        {KILN_BINARY, "serve", "--listen", "127.0.0.1:0", "--storage", "s3://kiln-e2e/registry"},
-        environment);
+        {KILN_BINARY, "serve", "--listen", "127.0.0.1:0", "--storage", storage()}, environment);
   }
   void start_both() {
     for (std::optional<RunningProcess>* server : {&one_, &two_}) {
@@ -109,19 +134,20 @@ class ServeBucketTest : public KilnTest {
   }
   Output fsck() const {
     std::vector<std::string> argv = {"env"};
-    for (const std::string& key : keys()) argv.push_back(key);
-    argv.insert(argv.end(), {KILN_BINARY, "fsck", "--storage", "s3://kiln-e2e/registry"});
+    for (const std::string& key : keys(access_.secret)) argv.push_back(key);
+    argv.insert(argv.end(), {KILN_BINARY, "fsck", "--storage", storage()});
     return command(argv);
   }
-  /// Other bytes in place of one blob's, as a disk of the storage would do it.
-  void damage_a_blob() const {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(path("bucket"))) {
-      const std::string file = entry.path();
-      if (file.find("/blobs/sha256/") == std::string::npos || !file.ends_with("_object")) continue;
-      must(write_file(file, "damaged"));
-      return;
-    }
-    FAIL() << "no blob below " << path("bucket");
+  /// Other bytes in place of the blob's, as a disk of the storage would do it.
+  void damage(const std::string& digest) const {
+    const std::string bytes = "damaged";
+    const std::string hash = Digest::of(bytes).hex();
+    const Output put = command({"curl", "-sSf", "-X", "PUT", "--aws-sigv4", "aws:amz:us-east-1:s3",
+                                "-u", access_.key + ":" + access_.secret, "-H",
+                                "x-amz-content-sha256: " + hash, "--data-binary", bytes,
+                                access_.endpoint + "/" + access_.name + "/" + prefix_ +
+                                    "/blobs/sha256/" + digest.substr(digest.find(':') + 1)});
+    ASSERT_EQ(put.exit_code, 0) << put.err;
   }
   static void stop(std::optional<RunningProcess>& server) {
     server->signal(SIGTERM);
@@ -129,7 +155,9 @@ class ServeBucketTest : public KilnTest {
   }
 
   std::optional<RunningProcess> bucket_, one_, two_;
-  std::string endpoint_;
+  BucketAccess access_;
+  // Nobody else's: what was given may hold what an earlier run left.
+  std::string prefix_;
   std::unique_ptr<HttpClient> client_ = HttpClient::create("kiln-test");
 };
 
@@ -152,7 +180,9 @@ TEST_F(ServeBucketTest, WhatIsPushedThroughOneServerIsPulledThroughTheOther) {
   EXPECT_EQ(must(ask("GET", host(two_) + "/v2/team/app/manifests/1")).status, 200);
   const Output sound = fsck();  // beside the server
   EXPECT_EQ(sound.exit_code, 0) << sound.out << sound.err;
-  damage_a_blob();
+  damage(must(ask("GET", host(two_) + "/v2/team/app/manifests/1"))
+             .header("docker-content-digest")
+             .value());
   const Output damaged = fsck();
   EXPECT_EQ(damaged.exit_code, 1) << damaged.err;
   EXPECT_THAT(damaged.out, HasSubstr("is damaged: "));
