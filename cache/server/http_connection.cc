@@ -99,7 +99,7 @@ class Connection::Input {
     }
     head_bytes = 0;
     left = parser->content_length() ? *parser->content_length() : 0;
-    co_return 0;
+    co_return check_framing();
   }
 
   std::optional<Request> request() const {
@@ -141,11 +141,31 @@ class Connection::Input {
   boost::beast::flat_buffer buffer;
   std::optional<Parser> parser;
   size_t head_bytes = 0;
-  uint64_t left = 0;  // of a body whose length is known
-  bool broken = false;
+  uint64_t left = 0;       // of a body whose length is known
+  bool broken = false;     // no more of the body comes
+  bool malformed = false;  // because it cannot be told what of it is
   std::string problem = "its target is no path";
 
  private:
+  // RFC 9112, 3.2 and 6.1. The parser takes the body of other codings for empty, so that its bytes
+  // would be the next request; whoever passed this one on may have seen another body or host.
+  int check_framing() {
+    const auto& message = parser->get();
+    const size_t codings = message.count(http::field::transfer_encoding);
+    if (codings > 1 ||
+        (codings == 1 &&
+         !equal_fold(message[http::field::transfer_encoding].to_string(), "chunked"))) {
+      problem = "bodies come with a length, or with Transfer-Encoding: chunked";
+      return 501;
+    }
+    const bool is_old = message.version() < 11;
+    if (is_old ? codings > 0 : message.count(http::field::host) != 1) {
+      problem = is_old ? "HTTP/1.0 has no chunks" : "it names no host, or several";
+      return 400;
+    }
+    return 0;
+  }
+
   asio::awaitable<size_t> read_counted(std::span<std::byte> to) {
     to = to.first(std::min<uint64_t>(to.size(), left));
     size_t n = std::min(buffer.size(), to.size());
@@ -170,11 +190,12 @@ class Connection::Input {
     const size_t n = to.size() - body.size;
     const bool starved = error == http::error::need_more ||
                          (!error && n == 0 && !parser->is_done() && buffer.size() == 0);
-    if (starved) {
-      broken = !co_await read_more(kBodyChunkBytes);
-    } else if (error && error != http::error::need_buffer) {
-      broken = true;
-    }
+    // What the parser leaves is the line before a chunk, or what follows the last one: it sets no
+    // limit to those itself.
+    malformed = starved ? buffer.size() > options.max_header_bytes
+                        : error && error != http::error::need_buffer;
+    broken = malformed;
+    if (starved && !malformed) broken = !co_await read_more(kBodyChunkBytes);
     co_return n;
   }
 };
@@ -268,7 +289,9 @@ asio::awaitable<Connection::Outcome> Connection::receive(Input& input, BodyRecei
     outcome.response = std::move(early);
     if (outcome.response) co_return std::move(outcome);
   }
-  if (!input.broken)
+  if (input.malformed)
+    outcome.response = plain_error(400, "the chunks of the body cannot be read");
+  else if (!input.broken)
     outcome.response = co_await on_pool(shared_.pool, [&] { return receiver.finish(); });
   co_return std::move(outcome);
 }

@@ -83,6 +83,35 @@ TEST_F(HttpServerTest, WhatIsNoRequestIsRefused) {
   EXPECT_THAT(split.response(), Not(HasSubstr("\nX: y")));
 }
 
+// Whoever stands before this server may have read another body into such a request.
+TEST_F(HttpServerTest, BytesOfABodyInAnotherCodingAreNoRequest) {
+  start();
+  const std::string smuggled = head("GET /healthz");
+  for (const std::string& coding :
+       {std::string("Transfer-Encoding: gzip\r\n"), std::string("Transfer-Encoding: xchunked\r\n"),
+        std::string("Transfer-Encoding: chunked, identity\r\n"),
+        std::string("Transfer-Encoding: gzip, chunked\r\n"),
+        "Transfer-Encoding: gzip\r\nContent-Length: " + std::to_string(smuggled.size()) + "\r\n",
+        std::string("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n")}) {
+    RawClient client = this->client();
+    client.send(head("PATCH " + new_upload(), coding) + smuggled);
+    const std::string answer = client.rest();
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 501 ")) << coding;
+    EXPECT_THAT(answer, Not(HasSubstr("\r\n\r\nok"))) << coding;
+  }
+}
+
+TEST_F(HttpServerTest, WhatStandsBetweenChunksIsBoundedAndChecked) {
+  start();
+  const std::string many(1U << 20U, 'x');
+  for (const std::string& body : {"3;" + many, "3\r\nabc\r\n0\r\nTrailer: " + many,
+                                  std::string("3\r\nabc\r\nnonsense\r\n")}) {
+    RawClient client = this->client();
+    client.send(head("PATCH " + new_upload(), "Transfer-Encoding: chunked\r\n") + body);
+    EXPECT_THAT(client.rest(), StartsWith("HTTP/1.1 400 ")) << body.substr(0, 20);
+  }
+}
+
 TEST_F(HttpServerTest, WhoeverStallsIsDroppedAndWhatCameStays) {
   HttpOptions options;
   options.header_timeout = options.stall_timeout = std::chrono::milliseconds(50);
