@@ -120,9 +120,15 @@ class RegistryApi::UploadReceiver : public BodyReceiver {
     std::optional<BlobDigest> digest;
     std::optional<uint64_t> bytes;  // of this body
     uint64_t max_bytes = 0;         // of the upload
+    Extent extent = Extent::kPiece;
   };
   UploadReceiver(Registry& registry, Wanted wanted, std::unique_ptr<UploadWriter> writer)
       : registry_(registry), wanted_(std::move(wanted)), writer_(std::move(writer)) {}
+  ~UploadReceiver() override {
+    writer_.reset();
+    if (wanted_.extent == Extent::kWhole && !committed_)
+      (void)registry_.drop_upload(wanted_.repository, wanted_.id);  // or it expires
+  }
 
   std::optional<Response> write(std::span<const std::byte> data) override {
     received_ += data.size();
@@ -152,6 +158,7 @@ class RegistryApi::UploadReceiver : public BodyReceiver {
     if (!wanted_.digest) return upload_response(202, wanted_.repository, wanted_.id, size);
     const ApiStatus done = registry_.commit_upload(wanted_.repository, wanted_.id, *wanted_.digest);
     if (!done) return error_response(done.error());
+    committed_ = true;
     return created_blob(wanted_.repository, *wanted_.digest);
   }
 
@@ -160,13 +167,18 @@ class RegistryApi::UploadReceiver : public BodyReceiver {
   const Wanted wanted_;
   std::unique_ptr<UploadWriter> writer_;
   uint64_t received_ = 0;
+  bool committed_ = false;
 };
 
 RegistryApi::Answer RegistryApi::receive(const Call& call, const std::string& id,
-                                         std::optional<BlobDigest> digest) {
+                                         std::optional<BlobDigest> digest, Extent extent) {
   const std::string& repository = call.route.repository;
-  KILN_TRY_ASSIGN(const uint64_t size, registry_.upload_size(repository, id));
-  UploadReceiver::Wanted wanted{repository, id, digest, std::nullopt, limits_.max_blob_bytes};
+  const HashAlgorithm algorithm = digest ? digest->algorithm() : HashAlgorithm::kSha256;
+  // First: from here on nobody else adds to it, so that its size stays what is compared below.
+  KILN_TRY_ASSIGN(auto writer, registry_.append(repository, id, algorithm));
+  const uint64_t size = writer->size();
+  UploadReceiver::Wanted wanted{repository, id, digest, std::nullopt, limits_.max_blob_bytes,
+                                extent};
   const uint64_t announced = call.request.body_bytes.value_or(0);
   if (const auto text = call.request.header("content-range")) {
     const auto range = parse_content_range(*text);
@@ -184,8 +196,6 @@ RegistryApi::Answer RegistryApi::receive(const Call& call, const std::string& id
     return refuse(413, api::kSizeInvalid,
                   "the blob is larger than " + human_bytes(limits_.max_blob_bytes));
   KILN_TRY(registry_.check_quota(repository, size + announced, digest));
-  const HashAlgorithm algorithm = digest ? digest->algorithm() : HashAlgorithm::kSha256;
-  KILN_TRY_ASSIGN(auto writer, registry_.append(repository, id, algorithm));
   return std::make_unique<UploadReceiver>(registry_, std::move(wanted), std::move(writer));
 }
 
@@ -195,7 +205,10 @@ RegistryApi::Answer RegistryApi::start_upload(const Call& call) {
   if (const auto text = call.request.parameter("digest")) {
     KILN_TRY_ASSIGN(const BlobDigest digest, parse_digest(*text));
     KILN_TRY_ASSIGN(const std::string id, registry_.start_upload(call.route.repository));
-    return receive(call, id, digest);
+    Answer answer = receive(call, id, digest, Extent::kWhole);
+    if (!answer || std::holds_alternative<Response>(*answer))
+      (void)registry_.drop_upload(call.route.repository, id);  // or it expires
+    return answer;
   }
   return new_upload(call);
 }

@@ -66,7 +66,10 @@ class RegistryApi : public RouteHandler {
   ApiResult<Page> page_of(const Call& call, const std::vector<std::string>& names) const;
   class UploadReceiver;
   class ManifestReceiver;
-  Answer receive(const Call& call, const std::string& id, std::optional<BlobDigest> digest);
+  /// kWhole: the upload is this one request's, and goes with it.
+  enum class Extent : uint8_t { kPiece, kWhole };
+  Answer receive(const Call& call, const std::string& id, std::optional<BlobDigest> digest,
+                 Extent extent = Extent::kPiece);
 
   bool is_mirrored(const Call& call) const;
 

@@ -373,6 +373,13 @@ TEST_P(ConformanceTest, ReferrersAreListedUntilTheyAreDeleted) {
   expect({"GET", "/v2/a/referrers/x"}, 400, "DIGEST_INVALID");
 }
 
+// Nobody was told of its upload.
+TEST_P(ConformanceTest, WhatCameInOneRequestAndWasRefusedLeavesNothing) {
+  expect({"POST", "/v2/a/blobs/uploads/?digest=" + digest_of("more"), "less"}, 400,
+         "DIGEST_INVALID");
+  EXPECT_EQ(must(registry_.storage().expire_uploads(TimePoint::max())), 0U);
+}
+
 TEST_P(ConformanceTest, WhatIsDeletedIsGoneWithItsTags) {
   const std::string digest = push_image("a", "1");
   EXPECT_EQ(push_image("a", "2"), digest);

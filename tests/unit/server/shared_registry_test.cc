@@ -115,6 +115,30 @@ TEST_F(SharedRegistryTest, AnUploadsObjectOfAnotherSizeIsTheStoragesFault) {
   EXPECT_EQ(right_.ask(end).status, 201);
 }
 
+// The first listing is what the bucket held before the other server's bytes were there.
+TEST_F(SharedRegistryTest, ARangeThatAnotherRequestFilledMeanwhileIsNotAppended) {
+  const std::string bytes(20, 'r');
+  const std::string at = left_.ask({"POST", "/v2/a/blobs/uploads/"}).header("location");
+  const Ask patch{"PATCH", at, bytes, {{"Content-Range", "0-19"}}};
+  ASSERT_EQ(left_.ask(patch).status, 202);
+  const auto listings = std::make_shared<std::atomic<int>>(0);
+  s3_.set_fault([=](const fake::Request& request) -> std::optional<fake::Response> {
+    if (request.query.find("list-type") == std::string::npos || ++*listings > 1)
+      return std::nullopt;
+    const std::string id = at.substr(at.rfind('/') + 1);
+    return fake::Response{200,
+                          {},
+                          "<ListBucketResult><Contents><Key>uploads/" + id +
+                              "/of/a</Key><Size>0</Size><LastModified>2026-01-01T00:00:00.000Z"
+                              "</LastModified></Contents></ListBucketResult>"};
+  });
+  const Reply again = right_.ask(patch);
+  EXPECT_EQ(again.status, 416);
+  EXPECT_EQ(again.header("range"), "0-19");
+  s3_.set_fault({});
+  EXPECT_EQ(left_.ask({"GET", at}).header("range"), "0-19");
+}
+
 /// What a check of the bucket tells, and what happens when it does.
 class S3CheckTest : public SharedRegistryTest {
  protected:
