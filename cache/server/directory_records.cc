@@ -15,8 +15,6 @@
 namespace kiln::server {
 namespace {
 
-constexpr uint64_t kMaxRecordFileBytes = 1U << 20U;
-
 Result<std::string> absolute_path(const std::string& directory, const RecordKey& key) {
   KILN_TRY_ASSIGN(const std::string path, record_path(key));
   return directory + "/" + path;
@@ -70,7 +68,7 @@ Status DirectoryStorage::put_record(const RecordKey& key, std::string_view text)
 
 Result<std::optional<std::string>> DirectoryStorage::record(const RecordKey& key) {
   KILN_TRY_ASSIGN(const std::string path, absolute_path(directory_, key));
-  Result<std::string> text = read_file(path, kMaxRecordFileBytes);
+  Result<std::string> text = read_file(path, kMaxRecordBytes);
   if (text) return std::optional<std::string>(*std::move(text));
   if (text.error().code() == Code::kNotFound) return std::nullopt;
   return tl::unexpected(text.error());

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view kMarker = "kiln-registry";
 constexpr int64_t kFormat = 1;
-constexpr uint64_t kMaxRecordBytes = 1U << 20U;
+constexpr uint64_t kMaxMarkerBytes = 4096;
 
 std::string parent_directory(const std::string& path) {
   return path.substr(0, path.rfind('/'));
@@ -38,7 +38,7 @@ Status check_marker(const std::string& directory) {
     KILN_TRY(marker.write("{\"format\":" + std::to_string(kFormat) + "}\n"));
     return marker.commit();
   }
-  KILN_TRY_ASSIGN(const std::string text, read_file(path, kMaxRecordBytes));
+  KILN_TRY_ASSIGN(const std::string text, read_file(path, kMaxMarkerBytes));
   const Result<Json> marker = Json::parse(text);
   const int64_t format = marker ? (*marker)["format"].as_int() : 0;
   if (format < 1) return fail(Code::kDataLoss, "\"" + path + "\" is damaged");

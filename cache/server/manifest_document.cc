@@ -11,7 +11,6 @@ namespace {
 
 namespace types = oci::media_type;
 
-constexpr int kMaxDepth = 32;
 // A parsed value takes far more than the two bytes it may have in the text.
 constexpr std::ptrdiff_t kMaxValues = 100000;
 constexpr std::array kForeignLayers = {
@@ -99,7 +98,7 @@ ApiResult<ManifestDocument> parse_manifest_document(std::string_view text,
   const auto values = std::count_if(text.begin(), text.end(),
                                     [](char c) { return c == ',' || c == '[' || c == '{'; });
   if (values > kMaxValues) return invalid("the manifest has too many values");
-  const Result<Json> json = Json::parse(text, {kMaxManifestBytes, kMaxDepth});
+  const Result<Json> json = Json::parse(text, {kMaxManifestBytes, kMaxManifestDepth});
   if (!json) return invalid(json.error().message());
   if (!json->is_object()) return invalid("the manifest is not a JSON object");
   ManifestDocument document;

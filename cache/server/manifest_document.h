@@ -30,6 +30,7 @@ struct ManifestDocument {
 };
 
 inline constexpr uint64_t kMaxManifestBytes = 4U << 20U;
+inline constexpr int kMaxManifestDepth = 32;
 
 /// MANIFEST_INVALID: not JSON, duplicate keys, manifest and index at once, schema 1, another type
 /// than `content_type` ("": as the document says), broken descriptors.

@@ -272,20 +272,6 @@ ApiResult<BlobDigest> Registry::digest_for(const std::string& reference,
   return found;
 }
 
-ApiStatus Registry::record_referrer(const std::string& repository, const FoundManifest& manifest,
-                                    const ManifestDocument& document) {
-  if (!document.subject) return {};
-  Json descriptor = Json::object({{"mediaType", manifest.media_type},
-                                  {"digest", manifest.digest.to_string()},
-                                  {"size", manifest.size}});
-  if (!document.artifact_type.empty()) descriptor.set("artifactType", document.artifact_type);
-  if (document.annotations.is_object()) descriptor.set("annotations", document.annotations);
-  KILN_TRY(storage_.put_record({repository, RecordKind::kReferrer, manifest.digest.component(),
-                                document.subject->component()},
-                               descriptor.dump()));
-  return {};
-}
-
 ApiResult<StoredManifest> Registry::put_manifest(const std::string& repository,
                                                  const std::string& reference,
                                                  std::string_view text,
@@ -366,22 +352,6 @@ ApiResult<std::vector<std::string>> Registry::tags(const std::string& repository
 ApiResult<std::vector<std::string>> Registry::repositories() {
   KILN_TRY_ASSIGN(auto names, storage_.repositories());
   return names;
-}
-
-ApiResult<std::vector<Json>> Registry::referrers(const std::string& repository,
-                                                 const BlobDigest& subject) {
-  std::vector<Json> descriptors;
-  const std::string group = subject.component();
-  KILN_TRY_ASSIGN(const auto names,
-                  storage_.record_names(repository, RecordKind::kReferrer, group));
-  for (const std::string& name : names) {
-    KILN_TRY_ASSIGN(const auto text,
-                    storage_.record({repository, RecordKind::kReferrer, name, group}));
-    if (!text) continue;  // it went meanwhile
-    KILN_TRY_ASSIGN(Json descriptor, Json::parse(*text));
-    descriptors.push_back(std::move(descriptor));
-  }
-  return descriptors;
 }
 
 }  // namespace kiln::server

@@ -86,8 +86,17 @@ class Registry {
                              const std::unordered_set<std::string>& digests);
   ApiResult<std::vector<std::string>> tags(const std::string& repository);  // NAME_UNKNOWN
   ApiResult<std::vector<std::string>> repositories();
-  /// Descriptors, in the order of their digests.
-  ApiResult<std::vector<Json>> referrers(const std::string& repository, const BlobDigest& subject);
+  struct ReferrerQuery {
+    BlobDigest subject;
+    std::optional<std::string> artifact_type;  // of those that are wanted
+    std::string after;                         // a digest, "": from the first one
+    size_t at_most = 0;
+  };
+  struct Referrers {
+    std::vector<Json> descriptors;  // in the order of their digests; about 4 MiB together at most
+    bool more = false;              // after the last of these
+  };
+  ApiResult<Referrers> referrers(const std::string& repository, const ReferrerQuery& query);
 
   // --- What mirrors and caches ask.
   ApiResult<std::optional<TimePoint>> tag_touched(const std::string& repository,

@@ -118,27 +118,32 @@ RegistryApi::Answer RegistryApi::ping(const Call&) {
 }
 
 // distribution-spec, "Listing Tags": from after `last`, at most `n`; Link leads to the next page.
+ApiResult<size_t> RegistryApi::entries_wanted(const Call& call) const {
+  const auto asked = call.request.parameter("n");
+  if (!asked) return limits_.max_page;
+  const std::optional<size_t> n = page_size(*asked);
+  if (!n) return refuse(400, api::kPageInvalid, "n is not a number");
+  return std::min(*n, limits_.max_page);
+}
+
+std::string RegistryApi::link_after(const Call& call, size_t wanted, const std::string& last) {
+  std::string link =
+      "<" + call.request.path + "?n=" + std::to_string(wanted) + "&last=" + percent_encode(last);
+  if (const auto type = call.request.parameter("artifactType"))
+    link += "&artifactType=" + percent_encode(*type);
+  return link + ">; rel=\"next\"";
+}
+
 ApiResult<RegistryApi::Page> RegistryApi::page_of(const Call& call,
                                                   const std::vector<std::string>& names) const {
-  size_t wanted = limits_.max_page;
-  const auto asked = call.request.parameter("n");
-  if (asked) {
-    const std::optional<size_t> n = page_size(*asked);
-    if (!n) return refuse(400, api::kPageInvalid, "n is not a number");
-    wanted = std::min(*n, wanted);
-  }
+  KILN_TRY_ASSIGN(const size_t wanted, entries_wanted(call));
   Page page;
   if (const auto last = call.request.parameter("last"))
     page.first =
         static_cast<size_t>(std::upper_bound(names.begin(), names.end(), *last) - names.begin());
   page.end = std::min(names.size(), page.first + wanted);
-  if (page.end < names.size() && page.end > page.first) {
-    page.link = "<" + call.request.path + "?n=" + std::to_string(wanted) +
-                "&last=" + percent_encode(names[page.end - 1]);
-    if (const auto type = call.request.parameter("artifactType"))
-      page.link += "&artifactType=" + percent_encode(*type);
-    page.link += ">; rel=\"next\"";
-  }
+  if (page.end < names.size() && page.end > page.first)
+    page.link = link_after(call, wanted, names[page.end - 1]);
   return page;
 }
 
@@ -168,24 +173,23 @@ RegistryApi::Answer RegistryApi::list_tags(const Call& call) {
 
 RegistryApi::Answer RegistryApi::list_referrers(const Call& call) {
   KILN_TRY_ASSIGN(const BlobDigest subject, parse_digest(call.route.rest));
-  KILN_TRY_ASSIGN(std::vector<Json> found, registry_.referrers(call.route.repository, subject));
+  KILN_TRY_ASSIGN(const size_t wanted, entries_wanted(call));
   const auto type = call.request.parameter("artifactType");
-  if (type)
-    std::erase_if(found, [&](const Json& descriptor) {
-      return descriptor["artifactType"].as_string() != *type;
-    });
-  std::vector<std::string> names;
-  names.reserve(found.size());
-  for (const Json& descriptor : found) names.push_back(descriptor["digest"].as_string());
-  KILN_TRY_ASSIGN(const Page page, page_of(call, names));
+  KILN_TRY_ASSIGN(
+      Registry::Referrers found,
+      registry_.referrers(call.route.repository,
+                          {subject, type, call.request.parameter("last").value_or(""), wanted}));
+  std::string link;
+  if (found.more && !found.descriptors.empty())
+    link = link_after(call, wanted, found.descriptors.back()["digest"].as_string());
   Json list = Json::array();
-  for (size_t i = page.first; i < page.end; ++i) list.push_back(std::move(found[i]));
+  for (Json& descriptor : found.descriptors) list.push_back(std::move(descriptor));
   Response response = json_response(Json::object({{"schemaVersion", 2},
                                                   {"mediaType", oci::media_type::kIndex},
                                                   {"manifests", std::move(list)}}));
   response.headers = {{"Content-Type", std::string(oci::media_type::kIndex)}};
   if (type) response.headers.emplace_back("OCI-Filters-Applied", "artifactType");
-  if (!page.link.empty()) response.headers.emplace_back("Link", page.link);
+  if (!link.empty()) response.headers.emplace_back("Link", link);
   return response;
 }
 

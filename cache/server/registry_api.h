@@ -63,6 +63,8 @@ class RegistryApi : public RouteHandler {
     size_t first = 0, end = 0;  // of the names
     std::string link;           // value of the Link header; "": the last page
   };
+  ApiResult<size_t> entries_wanted(const Call& call) const;
+  static std::string link_after(const Call& call, size_t wanted, const std::string& last);
   ApiResult<Page> page_of(const Call& call, const std::vector<std::string>& names) const;
   class UploadReceiver;
   class ManifestReceiver;

@@ -190,7 +190,7 @@ Status S3Storage::put_record(const RecordKey& record, std::string_view text) {
 
 Result<std::optional<std::string>> S3Storage::record(const RecordKey& record) {
   KILN_TRY_ASSIGN(const std::string path, record_path(record));
-  Result<std::string> text = client_->get(key(path), kMaxSmallBytes);
+  Result<std::string> text = client_->get(key(path), kMaxRecordBytes);
   if (text) return std::optional<std::string>(*std::move(text));
   if (text.error().code() == Code::kNotFound) return std::nullopt;
   return tl::unexpected(text.error());

@@ -68,6 +68,9 @@ class UploadWriter {
 /// kAwaited: a blob that a mirrored manifest refers to and that nobody has asked for yet.
 enum class RecordKind : uint8_t { kBlob, kManifest, kTag, kReferrer, kAwaited };
 
+/// A referrer's descriptor has the annotations of its manifest, of 4 MiB at most.
+inline constexpr uint64_t kMaxRecordBytes = 8U << 20U;
+
 struct RecordKey {
   std::string repository;  // a valid name
   RecordKind kind = RecordKind::kBlob;

@@ -373,6 +373,37 @@ TEST_P(ConformanceTest, ReferrersAreListedUntilTheyAreDeleted) {
   expect({"GET", "/v2/a/referrers/x"}, 400, "DIGEST_INVALID");
 }
 
+// As large as a manifest may be; an answer stays of about that size, and says how it goes on.
+TEST_P(ConformanceTest, ReferrersWithLargeAnnotationsAreListedInPages) {
+  const std::string subject = push_image("a", "1");
+  for (const char* type : {"test/1", "test/2", "test/3"}) {
+    const Reply put = put_manifest(
+        std::string("a/manifests/r") + type[5],
+        manifest_of({"{}"}, Json::object({{"artifactType", type},
+                                          {"annotations",
+                                           Json::object({{"k", std::string(3U << 20U, 'k')}})},
+                                          {"subject", Json::object({{"mediaType", kManifestType},
+                                                                    {"digest", subject},
+                                                                    {"size", 7}})}})));
+    EXPECT_EQ(put.status, 201) << put.body;
+  }
+  std::string next = "/v2/a/referrers/" + subject + "?n=2";
+  size_t found = 0, pages = 0;
+  for (; !next.empty() && pages < 10; ++pages) {
+    const Reply page = ask({"GET", next});
+    ASSERT_EQ(page.status, 200) << page.body;
+    EXPECT_LT(page.body.size(), 8U << 20U);
+    found += must(Json::parse(page.body, {8U << 20U, 16}))["manifests"].elements().size();
+    const std::string link = page.header("link");
+    next = link.empty() ? "" : link.substr(1, link.find('>') - 1);
+  }
+  EXPECT_EQ(found, 3U);
+  EXPECT_EQ(pages, 3U);
+  const Reply some = ask({"GET", "/v2/a/referrers/" + subject + "?artifactType=test%2F2"});
+  EXPECT_EQ(must(Json::parse(some.body, {8U << 20U, 16}))["manifests"].elements().size(), 1U);
+  EXPECT_EQ(some.header("link"), "");
+}
+
 // Nobody was told of its upload.
 TEST_P(ConformanceTest, WhatCameInOneRequestAndWasRefusedLeavesNothing) {
   expect({"POST", "/v2/a/blobs/uploads/?digest=" + digest_of("more"), "less"}, 400,
