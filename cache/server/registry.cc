@@ -27,6 +27,13 @@ tl::unexpected<ApiError> unknown_blob(const BlobDigest& digest) {
 tl::unexpected<ApiError> unknown_manifest(const std::string& reference) {
   return refuse(404, api::kManifestUnknown, "the repository has no manifest " + reference);
 }
+// Of a touch. False: it went meanwhile, by a collection in another server or by a DELETE.
+ApiResult<bool> is_still_there(const Status& touched) {
+  if (touched) return true;
+  if (touched.error().code() == Code::kNotFound) return false;
+  return tl::unexpected(ApiError(touched.error()));
+}
+
 tl::unexpected<ApiError> unknown_upload() {
   return refuse(404, api::kUploadUnknown, "there is no such upload in this repository");
 }
@@ -49,8 +56,10 @@ ApiResult<uint64_t> Registry::blob_size(const std::string& repository, const Blo
   KILN_TRY_ASSIGN(const auto size, storage_.blob_size(digest));
   if (!size) return unknown_blob(digest);
   // A client that is told of the blob will not send it: it stays until the manifest has come.
-  if (keep == Keep::kYes && *touched < Clock::system().now() - options_.grace / 2)
-    KILN_TRY(storage_.touch_record(key));
+  if (keep == Keep::kYes && *touched < Clock::system().now() - options_.grace / 2) {
+    KILN_TRY_ASSIGN(const bool there, is_still_there(storage_.touch_record(key)));
+    if (!there) return unknown_blob(digest);
+  }
   return *size;
 }
 
@@ -82,7 +91,8 @@ ApiResult<bool> Registry::mount_blob(const std::string& repository, const std::s
   KILN_TRY_ASSIGN(const auto held, storage_.record_touched(holding(from, digest)));
   KILN_TRY_ASSIGN(const auto size, storage_.blob_size(digest));
   if (!held || !size) return false;
-  KILN_TRY(storage_.touch_blob(digest));
+  KILN_TRY_ASSIGN(const bool there, is_still_there(storage_.touch_blob(digest)));
+  if (!there) return false;
   KILN_TRY(hold_blob(repository, digest, *size));
   return true;
 }
@@ -140,7 +150,9 @@ ApiStatus Registry::commit_upload(const std::string& repository, const std::stri
                   "the bytes received have the digest " + sealed->digest.to_string());
   KILN_TRY(check_quota(repository, sealed->size, digest));
   const Fence::Shared inside(fence_);
-  KILN_TRY(storage_.publish_upload(id, digest));
+  const Status published = storage_.publish_upload(id, digest);
+  if (!published && published.error().code() == Code::kNotFound) return unknown_upload();
+  if (!published) return tl::unexpected(ApiError(published.error()));
   return hold_blob(repository, digest, sealed->size);
 }
 
@@ -190,17 +202,18 @@ ApiStatus Registry::check_contents(const std::string& repository,
                                            : holding(repository, content.digest);
     KILN_TRY_ASSIGN(const auto size, storage_.blob_size(content.digest));
     KILN_TRY_ASSIGN(const auto held, storage_.record_touched(key));
-    if (!size || !held) {
-      if (content.elsewhere) continue;
-      return refuse(404, api::kManifestBlobUnknown,
-                    "the manifest refers to " + content.digest.to_string() +
-                        ", which the repository does not hold");
-    }
-    if (*size != content.size)
+    bool there = size && held;
+    if (there && *size != content.size)
       return refuse(400, api::kManifestInvalid,
                     content.digest.to_string() + " has " + std::to_string(*size) + " bytes, not " +
                         std::to_string(content.size));
-    KILN_TRY(storage_.touch_record(key));
+    if (there) {
+      KILN_TRY_ASSIGN(there, is_still_there(storage_.touch_record(key)));
+    }
+    if (!there && !content.elsewhere)
+      return refuse(404, api::kManifestBlobUnknown,
+                    "the manifest refers to " + content.digest.to_string() +
+                        ", which the repository does not hold");
   }
   return {};
 }
@@ -213,7 +226,7 @@ ApiStatus Registry::await_contents(const std::string& repository,
     KILN_TRY(storage_.put_record(key, std::to_string(content.size)));
     const RecordKey held = holding(repository, content.digest);
     KILN_TRY_ASSIGN(const auto touched, storage_.record_touched(held));
-    if (touched) KILN_TRY(storage_.touch_record(held));
+    if (touched) KILN_TRY(is_still_there(storage_.touch_record(held)));
   }
   return {};
 }
@@ -244,7 +257,7 @@ ApiStatus Registry::keep_manifest(const std::string& repository, const BlobDiges
   const std::lock_guard lock(lock_of(repository));
   const RecordKey key = manifest_key(repository, digest);
   KILN_TRY_ASSIGN(const auto touched, storage_.record_touched(key));
-  if (touched && *touched < before) KILN_TRY(storage_.touch_record(key));
+  if (touched && *touched < before) KILN_TRY(is_still_there(storage_.touch_record(key)));
   return {};
 }
 

@@ -115,6 +115,35 @@ TEST_F(SharedRegistryTest, AnUploadsObjectOfAnotherSizeIsTheStoragesFault) {
   EXPECT_EQ(right_.ask(end).status, 201);
 }
 
+// Between the look at it and the touch another server's collection took it away.
+TEST_F(SharedRegistryTest, WhatVanishesWhileItIsTouchedIsUnknownAndSentAgain) {
+  s3_.advance(std::chrono::hours(-3));
+  push(left_, "v1");
+  s3_.advance(std::chrono::hours(3));
+  const std::string layer = digest_of(layer_of("v1"));
+  const auto is_about = [hex = digest(layer_of("v1")).hex()](const fake::Request& request) {
+    return request.path.find(hex) != std::string::npos;
+  };
+  s3_.set_fault([=](const fake::Request& request) -> std::optional<fake::Response> {
+    if (!is_about(request) || !request.header("x-amz-copy-source")) return std::nullopt;
+    return FakeS3::error(404, "NoSuchKey");
+  });
+  EXPECT_EQ(left_.ask({"HEAD", "/v2/a/blobs/" + layer}).status, 404);
+  const Reply put = left_.ask({"PUT", "/v2/a/manifests/v2", manifest("v1")});
+  EXPECT_EQ(put.status, 404);
+  EXPECT_EQ(put.code(), "MANIFEST_BLOB_UNKNOWN");
+  const auto looks = std::make_shared<std::atomic<int>>(0);
+  s3_.set_fault([=](const fake::Request& request) -> std::optional<fake::Response> {
+    const bool is_blob = request.path.find("/blobs/sha256/") != std::string::npos;
+    if (!is_about(request) || !is_blob || request.method != "HEAD" || ++*looks < 2)
+      return std::nullopt;
+    return FakeS3::error(404, "");
+  });
+  const Reply mount = left_.ask({"POST", "/v2/b/blobs/uploads/?from=a&mount=" + layer});
+  EXPECT_EQ(mount.status, 202);
+  EXPECT_EQ(*looks, 2);
+}
+
 // The first listing is what the bucket held before the other server's bytes were there.
 TEST_F(SharedRegistryTest, ARangeThatAnotherRequestFilledMeanwhileIsNotAppended) {
   const std::string bytes(20, 'r');
