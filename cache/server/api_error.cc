@@ -14,6 +14,11 @@ ApiError::ApiError(const Error& error) : status(500), code(api::kUnknown), log(e
       status = 503;
       message = "the registry's storage does not answer: try again";
       break;
+    case Code::kUnauthenticated:
+    case Code::kPermissionDenied:
+      status = 503;
+      message = "the registry's storage refuses this server; its log says why";
+      break;
     case Code::kFailedPrecondition:
       status = 409;
       message = error.message();

@@ -13,7 +13,8 @@ namespace kiln::server {
 struct ApiError {
   ApiError(int http_status, std::string_view error_code, std::string text)
       : status(http_status), code(error_code), message(std::move(text)) {}
-  /// kResourceExhausted is 507, kFailedPrecondition 409, all else 500.
+  /// kResourceExhausted is 507, kFailedPrecondition 409, kUnavailable and what says that the
+  /// storage refuses this server 503, all else 500.
   ApiError(const Error& error);  // NOLINT(google-explicit-constructor): KILN_TRY converts
 
   int status;

@@ -53,9 +53,8 @@ struct S3Listing {
 
 /// Thread-safe; every call blocks, for minutes at most while the storage is busy. Codes: kNotFound:
 /// no such object or upload. kUnavailable: it could not be reached, or was busy, each time.
-/// kUnauthenticated, kPermissionDenied: the credentials. kFailedPrecondition: no such bucket,
-/// another region, the clocks differ. What is written is durable and visible to everybody on
-/// return.
+/// kUnauthenticated: the credentials. kPermissionDenied: likewise, or no such bucket, another
+/// region, clocks that differ. What is written is durable and visible to everybody on return.
 class S3Client {
  public:
   /// kInvalidArgument: options that cannot work.

@@ -22,7 +22,7 @@ constexpr std::string_view kRegionHint =
 constexpr std::array kMeanings = {
     Meaning{"NoSuchKey", Code::kNotFound, ""},
     Meaning{"NoSuchUpload", Code::kNotFound, ""},
-    Meaning{"NoSuchBucket", Code::kFailedPrecondition, "make the bucket first; kiln makes none"},
+    Meaning{"NoSuchBucket", Code::kPermissionDenied, "make the bucket first; kiln makes none"},
     Meaning{"InvalidAccessKeyId", Code::kUnauthenticated, kKeyHint},
     Meaning{"SignatureDoesNotMatch", Code::kUnauthenticated, kKeyHint},
     Meaning{"InvalidToken", Code::kUnauthenticated, "the session token is wrong"},
@@ -30,13 +30,13 @@ constexpr std::array kMeanings = {
     Meaning{"AccessDenied", Code::kPermissionDenied,
             "the key needs s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject, "
             "s3:DeleteObject and s3:AbortMultipartUpload on what is in it"},
-    Meaning{"RequestTimeTooSkewed", Code::kFailedPrecondition,
+    Meaning{"RequestTimeTooSkewed", Code::kPermissionDenied,
             "the clocks of this machine and of the storage differ by more than 15 minutes: set "
             "this one (NTP)"},
-    Meaning{"RequestExpired", Code::kFailedPrecondition, "set this machine's clock (NTP)"},
-    Meaning{"PermanentRedirect", Code::kFailedPrecondition, kRegionHint},
-    Meaning{"AuthorizationHeaderMalformed", Code::kFailedPrecondition, kRegionHint},
-    Meaning{"IllegalLocationConstraintException", Code::kFailedPrecondition, kRegionHint},
+    Meaning{"RequestExpired", Code::kPermissionDenied, "set this machine's clock (NTP)"},
+    Meaning{"PermanentRedirect", Code::kPermissionDenied, kRegionHint},
+    Meaning{"AuthorizationHeaderMalformed", Code::kPermissionDenied, kRegionHint},
+    Meaning{"IllegalLocationConstraintException", Code::kPermissionDenied, kRegionHint},
     Meaning{"SlowDown", Code::kUnavailable, ""},
     Meaning{"RequestTimeout", Code::kUnavailable, ""},
     Meaning{"InternalError", Code::kUnavailable, ""},
@@ -53,7 +53,7 @@ Meaning meaning_of(int status) {
   if (status == 401) return {"", Code::kUnauthenticated, kKeyHint};
   if (status == 403)
     return {"", Code::kPermissionDenied, "look at the key and at what it is allowed to do"};
-  if (status == 301 || status == 307) return {"", Code::kFailedPrecondition, kRegionHint};
+  if (status == 301 || status == 307) return {"", Code::kPermissionDenied, kRegionHint};
   if (status == 501) return {"", Code::kUnimplemented, ""};
   if (status == 507) return {"", Code::kResourceExhausted, ""};
   if (status == 408 || status == 429 || status >= 500) return {"", Code::kUnavailable, ""};

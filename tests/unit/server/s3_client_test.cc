@@ -158,11 +158,11 @@ TEST_F(S3ClientTest, SaysWhatIsWrongWithTheSettings) {
   wrong = options();
   wrong.bucket = "no-such-bucket";
   const auto bucket = must(S3Client::create(wrong))->list("");
-  ASSERT_EQ(code_of(bucket), "failed_precondition");
+  ASSERT_EQ(code_of(bucket), "permission_denied");
   EXPECT_THAT(bucket.error().advice(), HasSubstr("make the bucket"));
   s3_.set_skewed(true);
   const auto skewed = client_->list("");
-  ASSERT_EQ(code_of(skewed), "failed_precondition");
+  ASSERT_EQ(code_of(skewed), "permission_denied");
   EXPECT_THAT(skewed.error().advice(), HasSubstr("clock"));
   wrong = options();
   wrong.credentials = {};

@@ -168,6 +168,14 @@ TEST_F(SharedRegistryTest, ARangeThatAnotherRequestFilledMeanwhileIsNotAppended)
   EXPECT_EQ(left_.ask({"GET", at}).header("range"), "0-19");
 }
 
+TEST_F(SharedRegistryTest, ThatTheBucketIsSetUpWronglyIsForTheLogAndNotForClients) {
+  push(left_, "v1");
+  s3_.set_skewed(true);
+  const Reply reply = left_.ask({"GET", "/v2/a/manifests/v1"});
+  EXPECT_EQ(reply.status, 503);
+  EXPECT_THAT(reply.body, Not(HasSubstr(FakeS3::kBucket)));
+}
+
 /// What a check of the bucket tells, and what happens when it does.
 class S3CheckTest : public SharedRegistryTest {
  protected:
