@@ -204,6 +204,11 @@ Status DirectoryStorage::each_blob(const std::function<Status(const BlobEntry&)>
   return {};
 }
 
+Status DirectoryStorage::probe() {
+  KILN_TRY(read_file(directory_ + "/" + std::string(kMarker), kMaxMarkerBytes));
+  return {};
+}
+
 Status DirectoryStorage::quarantine_blob(const BlobDigest& digest) {
   const std::string target = directory_ + "/quarantine/" + digest.component();
   if (::rename(blob_path(digest).c_str(), target.c_str()) != 0)

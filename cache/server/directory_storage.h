@@ -45,6 +45,7 @@ class DirectoryStorage : public BlobStorage {
   Result<bool> has_repository(const std::string& repository) override;
 
   Result<std::unique_ptr<Collection>> begin_collection(TimePoint now) override;
+  Status probe() override;
   Status quarantine_blob(const BlobDigest& digest) override;
 
  private:

@@ -98,6 +98,9 @@ class Registry {
   };
   ApiResult<Referrers> referrers(const std::string& repository, const ReferrerQuery& query);
 
+  /// Whether the storage can be read just now; a few seconds at most.
+  Status probe() { return storage_.probe(); }
+
   // --- What mirrors and caches ask.
   ApiResult<std::optional<TimePoint>> tag_touched(const std::string& repository,
                                                   const std::string& tag);

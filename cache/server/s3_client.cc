@@ -24,6 +24,8 @@ constexpr auto kAnswerTimeout = std::chrono::seconds(30);
 // Copies are made before the answer comes.
 constexpr auto kCopyTimeout = std::chrono::seconds(300);
 constexpr auto kStallTimeout = std::chrono::seconds(30);
+// Whoever asks whether a server is ready asks again soon.
+constexpr auto kProbeTimeout = std::chrono::seconds(5);
 constexpr auto kMaxDelay = std::chrono::milliseconds(3200);
 
 using Time = std::chrono::sys_time<std::chrono::nanoseconds>;
@@ -155,7 +157,7 @@ Result<S3Client::Answer> S3Client::send_once(const Call& call) {
   request.headers.emplace_back("authorization", s3_authorization(to_sign, options_.credentials));
   request.ca_pem = options_.ca_pem;
   request.header_timeout = call.timeout;
-  request.stall_timeout = kStallTimeout;
+  request.stall_timeout = std::min<std::chrono::seconds>(kStallTimeout, call.timeout);
   ViewSource body(call.body);
   if (!call.body.empty()) {
     request.body = &body;
@@ -305,6 +307,18 @@ Result<S3Listing> S3Client::list(const std::string& prefix, const std::string& d
 Result<S3Listing> S3Client::list_first(const std::string& prefix, size_t at_most) {
   std::string token;
   return list_page(prefix, "", at_most, token);
+}
+
+Status S3Client::probe(const std::string& key) {
+  Call call{"GET", ""};
+  call.query = {{"list-type", "2"}, {"prefix", key}, {"max-keys", "1"}};
+  call.timeout = kProbeTimeout;
+  KILN_TRY_ASSIGN(const Answer answer, send_once(call));
+  KILN_TRY_ASSIGN(const XmlElement xml, parse_xml(answer.body));
+  const auto found = std::find_if(xml.children.begin(), xml.children.end(),
+                                  [](const auto& entry) { return entry.name == "Contents"; });
+  if (found != xml.children.end() && found->child("Key") == key) return {};
+  return fail(Code::kNotFound, quote(key) + " is not in the object storage");
 }
 
 Result<std::string> S3Client::create_multipart(const std::string& key) {

@@ -78,6 +78,9 @@ class S3Client {
   /// At most so many (1 to 1,000), the first.
   Result<S3Listing> list_first(const std::string& prefix, size_t at_most);
 
+  /// That this object is there, with one request that is not repeated. kNotFound.
+  Status probe(const std::string& key);
+
   // --- An object from parts of 5 MiB to 5 GiB, but the last: at most 10,000, numbered from 1. A
   // part's tag is told by whoever took it.
   Result<std::string> create_multipart(const std::string& key);

@@ -172,6 +172,10 @@ Result<std::unique_ptr<Collection>> S3Storage::begin_collection(TimePoint) {
   return sweeps_.begin();
 }
 
+Status S3Storage::probe() {
+  return client_->probe(key(std::string(kBucketMarker)));
+}
+
 Status S3Storage::quarantine_blob(const BlobDigest& digest) {
   // Beyond 5 GiB it takes parts; the bytes are damaged anyway.
   Status kept = client_->copy(blob_key(digest), key("quarantine/" + digest.component()));

@@ -69,6 +69,7 @@ class S3Storage : public BlobStorage {
   Result<std::unique_ptr<Collection>> begin_collection(TimePoint now) override;
   Status quarantine_blob(const BlobDigest& digest) override;
 
+  Status probe() override;
  private:
   class Writer;
   class Claim;

@@ -134,8 +134,14 @@ Started Service::answer(Request& request, const RulesPtr& rules) {
 std::optional<Response> Service::answer_ready(const Request& request) {
   if (request.path != "/readyz") return std::nullopt;
   if (draining_) return text_response(503, "stopping\n");
-  const auto alive = parts_.registry.repositories();
-  if (!alive) return text_response(503, "the storage cannot be read\n");
+  // One at a time asks the storage, however many want to know; others hear what the last one heard.
+  const std::unique_lock asking(asking_storage_, std::try_to_lock);
+  if (asking) {
+    const Status answers = parts_.registry.probe();
+    if (storage_answers_.exchange(answers.has_value()) != answers.has_value() && parts_.log)
+      parts_.log(answers ? "ready again" : "not ready: " + answers.error().message());
+  }
+  if (!storage_answers_) return text_response(503, "the storage cannot be read\n");
   return text_response(200, "ready\n");
 }
 

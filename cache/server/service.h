@@ -77,6 +77,8 @@ class Service : public Handler {
   RegistryApi registry_api_;
   std::vector<std::pair<std::string, RouteHandler*>> mounts_;
   std::atomic<bool> draining_{false};
+  std::mutex asking_storage_;                // held by whoever does
+  std::atomic<bool> storage_answers_{true};  // when it was asked last; it was when it was opened
 };
 
 }  // namespace kiln::server

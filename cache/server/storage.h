@@ -150,6 +150,8 @@ class BlobStorage {
   virtual Result<bool> has_repository(const std::string& repository) = 0;
 
   // --- Upkeep.
+  /// Whether it can be read just now: one small question, asked once, for a few seconds at most.
+  virtual Status probe() = 0;
   /// kFailedPrecondition: another process is collecting.
   virtual Result<std::unique_ptr<Collection>> begin_collection(TimePoint now) = 0;
   /// Puts a damaged blob where it is never read again.

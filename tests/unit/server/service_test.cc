@@ -206,6 +206,16 @@ TEST(ServiceTest, MetricsAndCollectionAreForAdministrators) {
   EXPECT_EQ(registry.ask({"GET", "/readyz"}).status, 503);
 }
 
+TEST(ServiceTest, ItIsReadyWhileItsStorageIsThere) {
+  TestRegistry registry;
+  EXPECT_EQ(registry.ask({"GET", "/readyz"}).status, 200);
+  const std::string store = registry.path("store"), away = registry.path("away");
+  ASSERT_EQ(std::rename(store.c_str(), away.c_str()), 0);
+  EXPECT_EQ(registry.ask({"GET", "/readyz"}).status, 503);
+  ASSERT_EQ(std::rename(away.c_str(), store.c_str()), 0);
+  EXPECT_EQ(registry.ask({"GET", "/readyz"}).status, 200);
+}
+
 TEST(ServiceTest, QuotasBoundWhatRepositoriesHoldTogether) {
   ServerConfig config = TestRegistry::open_to_all();
   config.quotas = {{"team/**", 10}};

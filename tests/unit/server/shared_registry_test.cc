@@ -176,6 +176,21 @@ TEST_F(SharedRegistryTest, ThatTheBucketIsSetUpWronglyIsForTheLogAndNotForClient
   EXPECT_THAT(reply.body, Not(HasSubstr(FakeS3::kBucket)));
 }
 
+TEST_F(SharedRegistryTest, ReadinessCostsOneRequestAndTellsOfTheBucketsFaults) {
+  for (const char* name : {"a", "b", "c", "d", "e"})
+    must(one_->put_record({name, RecordKind::kTag, "t"}, "x"));
+  const size_t before = s3_.count("GET");
+  EXPECT_EQ(left_.ask({"GET", "/readyz"}).status, 200);
+  EXPECT_EQ(s3_.count("GET"), before + 1);
+  s3_.set_fault([](const fake::Request&) { return FakeS3::error(503, "SlowDown"); });
+  EXPECT_EQ(left_.ask({"GET", "/readyz"}).status, 503);
+  EXPECT_EQ(s3_.count("GET"), before + 2) << "whoever asks will ask again";
+  s3_.set_fault([](const fake::Request&) { return FakeS3::error(403, "AccessDenied"); });
+  EXPECT_EQ(left_.ask({"GET", "/readyz"}).status, 503);
+  s3_.set_fault({});
+  EXPECT_EQ(left_.ask({"GET", "/readyz"}).status, 200);
+}
+
 /// What a check of the bucket tells, and what happens when it does.
 class S3CheckTest : public SharedRegistryTest {
  protected:
