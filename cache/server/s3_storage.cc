@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/parallel.h"
 #include "base/strings.h"
 #include "cache/server/names.h"
 #include "cache/server/record_path.h"
@@ -14,7 +15,8 @@ namespace {
 
 constexpr std::string_view kBucketMarker = "kiln-registry";
 constexpr int64_t kBucketFormat = 1;
-constexpr uint64_t kMaxSmallBytes = 1U << 20U;
+constexpr uint64_t kMaxMarkerObjectBytes = 1U << 20U;
+constexpr size_t kCopiesAtOnce = 4;
 constexpr auto kMaxClockSkew = std::chrono::minutes(5);
 // Each time, a collection in another server took away what had just been made.
 constexpr int kMaxRounds = 5;
@@ -63,7 +65,7 @@ Result<std::unique_ptr<S3Storage>> S3Storage::open(S3StorageOptions options) {
 Status S3Storage::check_marker() {
   const std::string marker = key(std::string(kBucketMarker));
   KILN_TRY_ASSIGN(const S3Listing found, client_->list_first(options_.prefix, 1));
-  const Result<std::string> text = client_->get(marker, kMaxSmallBytes);
+  const Result<std::string> text = client_->get(marker, kMaxMarkerObjectBytes);
   if (!text && text.error().code() != Code::kNotFound) return tl::unexpected(text.error());
   const std::string where = quote("s3://" + options_.client.bucket + "/" + options_.prefix);
   KILN_TRY(check_clock(found.now));
@@ -176,10 +178,32 @@ Status S3Storage::probe() {
   return client_->probe(key(std::string(kBucketMarker)));
 }
 
+// One request copies so much at most; parts of what is larger can be copied at once.
+Status S3Storage::copy_object(const std::string& from, const std::string& to, uint64_t size) {
+  if (size <= options_.most_copied_bytes) return client_->copy(from, to);
+  KILN_TRY_ASSIGN(const std::string multipart, client_->create_multipart(to));
+  const uint64_t part = std::max<uint64_t>(options_.copied_part_bytes,
+                                           (size + options_.max_parts - 1) / options_.max_parts);
+  std::vector<std::string> tags((size + part - 1) / part);
+  Status copied = for_each_at_once(tags.size(), kCopiesAtOnce, [&](size_t i) -> Status {
+    const uint64_t offset = i * part;
+    KILN_TRY_ASSIGN(tags[i], client_->copy_part(to, multipart, i + 1, from, offset,
+                                                std::min(part, size - offset)));
+    return {};
+  });
+  if (copied) copied = client_->complete_multipart(to, multipart, tags);
+  if (copied) return {};
+  (void)client_->abort_multipart(to, multipart);  // what is left the bucket's lifecycle rule ends
+  if (copied.error().code() != Code::kNotFound) return copied;
+  // A repetition of a call whose answer was lost finds that the upload is over.
+  KILN_TRY_ASSIGN(const auto there, client_->head(to));
+  return there && there->size == size ? Status() : copied;
+}
+
+// What cannot be copied stays: nobody else may have it.
 Status S3Storage::quarantine_blob(const BlobDigest& digest) {
-  // Beyond 5 GiB it takes parts; the bytes are damaged anyway.
-  Status kept = client_->copy(blob_key(digest), key("quarantine/" + digest.component()));
-  if (!kept && kept.error().code() == Code::kUnavailable) return kept;
+  KILN_TRY_ASSIGN(const auto size, blob_size(digest));
+  if (size) KILN_TRY(copy_object(blob_key(digest), key("quarantine/" + digest.component()), *size));
   return remove_blob(digest);
 }
 

@@ -28,7 +28,9 @@ struct S3StorageOptions {
   size_t buffered_bytes = 128U << 20U;  // of all uploads; beyond it, objects get smaller
   size_t part_bytes = 5U << 20U;        // the least that may be copied as a part (S3: 5 MiB)
   size_t max_parts = 10'000;            // of a blob: of more bytes each when there are many (S3)
-  std::chrono::seconds young{600};      // what was touched within it need not be touched again
+  uint64_t most_copied_bytes = 5ULL << 30U;  // by one request (S3: 5 GiB)
+  uint64_t copied_part_bytes = 512U << 20U;  // of what is larger
+  std::chrono::seconds young{600};           // what was touched within it need not be touched again
   std::function<void(std::string_view)> log = {};  // may be empty
 };
 
@@ -67,9 +69,9 @@ class S3Storage : public BlobStorage {
   Result<bool> has_repository(const std::string& repository) override;
 
   Result<std::unique_ptr<Collection>> begin_collection(TimePoint now) override;
+  Status probe() override;
   Status quarantine_blob(const BlobDigest& digest) override;
 
-  Status probe() override;
  private:
   class Writer;
   class Claim;
@@ -112,6 +114,7 @@ class S3Storage : public BlobStorage {
   std::string marker_key(const BlobDigest& digest) const;
   Result<std::vector<std::string>> names_below(const std::string& folder, bool folders);
   Status take_away(const std::string& key);
+  Status copy_object(const std::string& from, const std::string& to, uint64_t size);
   Status publish_record(const std::string& record, std::string_view text,
                         const std::vector<std::string>& keys);
 

@@ -123,6 +123,10 @@ void FakeS3::set_skewed(bool skewed) {
   const std::lock_guard lock(mutex_);
   skewed_ = skewed;
 }
+void FakeS3::set_most_copied_bytes(size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  most_copied_bytes_ = bytes;
+}
 std::vector<std::string> FakeS3::keys() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> names;
@@ -257,6 +261,7 @@ Response FakeS3::put_object(const Request& request, const std::string& key, cons
     data = found->second.data;
     if (const auto range = request.header("x-amz-copy-source-range"))
       data = part_of(data, *range).value_or("");
+    if (data.size() > most_copied_bytes_) return error(400, "InvalidRequest");
     if (from == key && request.header("x-amz-metadata-directive") != "REPLACE")
       return error(400, "InvalidRequest");
   }

@@ -36,6 +36,8 @@ class FakeS3 {
   void advance(std::chrono::seconds time);
   /// Tells every caller that its clock is wrong.
   void set_skewed(bool skewed);
+  /// By one request; Amazon's limit is 5 GiB.
+  void set_most_copied_bytes(size_t bytes);
 
   std::vector<std::string> keys() const;  // of all objects, sorted
   void put(const std::string& key, std::string data);
@@ -69,6 +71,7 @@ class FakeS3 {
   const Time start_;
   std::chrono::seconds elapsed_{0};
   bool skewed_ = false;
+  size_t most_copied_bytes_ = SIZE_MAX;
   Fault fault_;
   std::map<std::string, Object> objects_;
   std::map<std::string, Multipart> multiparts_;

@@ -97,6 +97,33 @@ TEST_F(S3StorageTest, BytesThatDidNotReachTheBucketAreToldOf) {
   must(one_->seal_upload(id, digest("again")));
 }
 
+TEST_F(S3StorageTest, ADamagedBlobThatOneRequestCannotCopyIsKeptAsWell) {
+  S3StorageOptions small = options();
+  small.most_copied_bytes = 40;
+  small.copied_part_bytes = 16;
+  s3_.set_most_copied_bytes(40);
+  const auto storage = must(S3Storage::open(small));
+  const BlobDigest wanted = digest("what it was");
+  const std::string at = "blobs/sha256/" + wanted.hex(), kept = "quarantine/" + wanted.component();
+  const std::string damaged(70, 'd');
+  s3_.put(at, damaged);
+  for (const char* broken : {"partNumber=3", "uploadId", "uploads"}) {
+    s3_.set_fault([broken](const fake::Request& request) -> std::optional<fake::Response> {
+      if (request.query.find(broken) == std::string::npos || request.method == "DELETE")
+        return std::nullopt;
+      return FakeS3::error(400, "InvalidRequest");
+    });
+    EXPECT_NE(code_of(storage->quarantine_blob(wanted)), "ok") << broken;
+    EXPECT_EQ(s3_.get(at), damaged) << "it is the only one: " << broken;
+    EXPECT_EQ(s3_.open_multiparts(), 0U) << broken;
+  }
+  s3_.set_fault({});
+  must(storage->quarantine_blob(wanted));
+  EXPECT_EQ(s3_.get(kept), damaged);
+  EXPECT_EQ(s3_.get(at), "");
+  EXPECT_EQ(s3_.open_multiparts(), 0U);
+}
+
 TEST_F(S3StorageTest, OneServerCollectsAtATime) {
   auto collection = must(one_->begin_collection({}));
   EXPECT_EQ(code_of(two_->begin_collection({})), "failed_precondition");
