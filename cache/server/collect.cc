@@ -25,6 +25,10 @@ constexpr auto kClockSlack = std::chrono::milliseconds(20);
 // Announcing takes a while and is done once for so many; who pushes one of them waits for all.
 constexpr size_t kBatch = 500;
 
+bool is_about_damage(const Error& error) {
+  return error.code() == Code::kDataLoss || error.code() == Code::kNotFound;
+}
+
 // What the manifests of a repository refer to, as names of records.
 Result<std::unordered_set<std::string>> referred_to(BlobStorage& storage,
                                                     const std::string& repository) {
@@ -36,8 +40,11 @@ Result<std::unordered_set<std::string>> referred_to(BlobStorage& storage,
     Result<OpenBlob> blob = storage.open_blob(*digest);
     if (!blob) return tl::unexpected(blob.error().wrap("manifest of \"" + repository + "\""));
     const auto source = source_of(*std::move(blob), digest->to_string());
-    KILN_TRY_ASSIGN(const std::string text, read_all(*source, kMaxManifestBytes, "manifest"));
-    const ApiResult<ManifestDocument> document = parse_manifest_document(text, "");
+    const Result<std::string> text = read_all(*source, kMaxManifestBytes, "manifest");
+    if (!text && text.error().code() == Code::kResourceExhausted)
+      return fail(Code::kDataLoss, digest->to_string() + ": it is larger than a manifest");
+    if (!text) return tl::unexpected(text.error());
+    const ApiResult<ManifestDocument> document = parse_manifest_document(*text, "");
     if (!document)
       return fail(Code::kDataLoss, digest->to_string() + ": " + document.error().message);
     for (const auto& content : document->contents) marked.insert(content.digest.component());
@@ -132,8 +139,13 @@ ApiResult<Registry::Collected> Registry::collect(TimePoint now, std::chrono::sec
   Collected collected;
   KILN_TRY_ASSIGN(collected.uploads, storage_.expire_uploads(collection->now() - upload_age));
   KILN_TRY_ASSIGN(const auto repositories, storage_.repositories());
-  for (const std::string& repository : repositories)
-    KILN_TRY(sweep_holdings(repository, before, *collection, collected));
+  for (const std::string& repository : repositories) {
+    const Status swept = sweep_holdings(repository, before, *collection, collected);
+    if (swept) continue;
+    // What it refers to cannot be told: all that the repository holds stays, and others go on.
+    if (!is_about_damage(swept.error())) return tl::unexpected(ApiError(swept.error()));
+    collected.problems.push_back(swept.error().message());
+  }
   KILN_TRY(sweep_blobs(before, *collection, collected));
   quota_.forget();
   return collected;

@@ -123,6 +123,8 @@ class Registry {
   };
   /// Drops holdings that no manifest of their repository refers to, then blobs that nobody holds:
   /// those not touched since `now` minus the grace. Safe beside everything else.
+    /// Of repositories in which nothing was dropped, since a manifest of theirs cannot be read.
+    std::vector<std::string> problems = {};
   ApiResult<Collected> collect(TimePoint now, std::chrono::seconds upload_age);
 
  private:

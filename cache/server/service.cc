@@ -216,6 +216,9 @@ ApiResult<Registry::Collected> Service::collect() {
     if (parts_.log) parts_.log("collection: " + collected.error().message + collected.error().log);
     return collected;
   }
+  if (parts_.log)
+    for (const std::string& problem : collected->problems)
+      parts_.log("collection: " + problem + ": run kiln fsck");
   ++parts_.metrics.collections;
   parts_.metrics.collected_blobs += collected->blobs;
   parts_.metrics.collected_bytes += collected->bytes;

@@ -96,6 +96,23 @@ TEST_F(CollectTest, AskingForABlobKeepsIt) {
   EXPECT_EQ(get("b/blobs/" + digest), 200);
 }
 
+// What it referred to cannot be told, so all that its repository holds stays.
+TEST_F(CollectTest, ADamagedManifestKeepsItsRepositoryAndNoOther) {
+  for (const char* repository : {"a", "b"}) {
+    push(repository, "{}");
+    push(repository, std::string("loose in ") + repository);
+  }
+  const std::string manifest = manifest_of({"{}"});
+  EXPECT_EQ(put("b/manifests/1", manifest), 201);
+  for (const std::string& damage : {std::string("{"), std::string(5U << 20U, ' ')}) {
+    must(write_file(blob_file(manifest), damage));
+    const Registry::Collected collected = collect(hours(25));
+    EXPECT_THAT(collected.problems, ::testing::SizeIs(1));
+  }
+  EXPECT_EQ(get("a/blobs/" + digest_of("loose in a")), 404);
+  EXPECT_EQ(get("b/blobs/" + digest_of("loose in b")), 200);
+}
+
 TEST(CollectBesidePushesTest, NoPushThatWasAcknowledgedIsLost) {
   // No grace at all: whatever is not inside the fence at the right time goes.
   ServerConfig config = TestRegistry::open_to_all();
