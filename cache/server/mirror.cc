@@ -50,6 +50,23 @@ struct Mirror::Flight {
   std::optional<ApiStatus> result;
 };
 
+/// A place among the calls that may wait at once.
+class Mirror::Waiting {
+ public:
+  explicit Waiting(Mirror& mirror)
+      : fits(++mirror.waiting_ <= mirror.max_waiting_), mirror_(mirror) {}
+  ~Waiting() { --mirror_.waiting_; }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+  static tl::unexpected<ApiError> refusal() {
+    return refuse(429, api::kTooManyRequests, "too much is being fetched: ask again in a while");
+  }
+  const bool fits;
+
+ private:
+  Mirror& mirror_;
+};
+
 Mirror::Mirror(std::vector<Upstream> upstreams, Registry& registry, size_t max_waiting,
                std::function<void(std::string_view)> log)
     : upstreams_(std::move(upstreams)),
@@ -108,10 +125,8 @@ Result<std::shared_ptr<oci::Repository>> Mirror::open(const std::string& reposit
 
 // Whoever comes second waits for the first, and has its result.
 ApiStatus Mirror::once(const std::string& key, const std::function<ApiStatus()>& fetch) {
-  if (++waiting_ > max_waiting_) {
-    --waiting_;
-    return refuse(429, api::kTooManyRequests, "too much is being fetched: ask again in a while");
-  }
+  const Waiting waiting(*this);
+  if (!waiting.fits) return Waiting::refusal();
   bool mine = false;
   std::shared_ptr<Flight> flight;
   {
@@ -130,7 +145,6 @@ ApiStatus Mirror::once(const std::string& key, const std::function<ApiStatus()>&
   }
   std::unique_lock lock(flight->mutex);
   flight->over.wait(lock, [&] { return flight->result.has_value(); });
-  --waiting_;
   return *flight->result;
 }
 
@@ -213,6 +227,8 @@ ApiStatus Mirror::download_blob(const std::string& repository, const BlobDigest&
 }
 
 ApiResult<std::vector<std::string>> Mirror::tags(const std::string& repository) {
+  const Waiting waiting(*this);
+  if (!waiting.fits) return Waiting::refusal();
   const auto upstream = open(repository);
   const auto tags =
       upstream ? (*upstream)->tags(stop_.get_token()) : tl::unexpected(upstream.error());

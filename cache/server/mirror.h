@@ -49,6 +49,7 @@ class Mirror {
 
  private:
   struct Flight;
+  class Waiting;
   using Repositories = std::map<std::string, std::shared_ptr<oci::Repository>>;
   Mirror(std::vector<Upstream> upstreams, Registry& registry, size_t max_waiting,
          std::function<void(std::string_view)> log);

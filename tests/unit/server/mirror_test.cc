@@ -120,6 +120,13 @@ TEST_F(MirrorTest, WhatNobodyPullsIsForgottenAndItsBlobsAreCollected) {
   EXPECT_EQ(mirror_->ask({"GET", "/v2/_catalog"}).body, "{\"repositories\":[]}");
 }
 
+TEST_F(MirrorTest, NotAllThreadsWaitForAnotherRegistry) {
+  const auto crowded =
+      must(Mirror::create({{"hub", "localhost:1", "", ""}}, mirror_->registry(), 0, {}));
+  EXPECT_EQ(crowded->tags("hub/app").error().status, 429);
+  EXPECT_EQ(crowded->fetch_manifest("hub/app", "1").error().status, 429);
+}
+
 class FreshMirrorTest : public MirrorTest {
  protected:
   FreshMirrorTest() { refresh_ = 0; }
