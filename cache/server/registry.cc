@@ -80,6 +80,9 @@ ApiStatus Registry::hold_blob(const std::string& repository, const BlobDigest& d
   if (!held) KILN_TRY(quota_.add(repository, size));
   if (Status put = storage_.put_record(key, ""); !put) {
     if (!held) quota_.remove(repository, size);
+  // Of two that push the same blob one counts.
+  std::unique_lock counting(lock_of(repository), std::defer_lock);
+  if (!options_.quotas.empty()) counting.lock();
     return tl::unexpected(ApiError(put.error()));
   }
   return {};
@@ -299,8 +302,12 @@ ApiResult<StoredManifest> Registry::put_manifest(const std::string& repository,
   const RecordKey key = manifest_key(repository, digest);
   KILN_TRY_ASSIGN(const auto known, storage_.record_touched(key));
   if (!known) KILN_TRY(quota_.add(repository, text.size()));
-  KILN_TRY(storage_.put_blob(digest, text));
-  KILN_TRY(storage_.put_record(key, manifest_record(document, manifest.size)));
+  Status stored = storage_.put_blob(digest, text);
+  if (stored) stored = storage_.put_record(key, manifest_record(document, manifest.size));
+  if (!stored) {
+    if (!known) quota_.remove(repository, text.size());
+    return tl::unexpected(ApiError(stored.error()));
+  }
   KILN_TRY(record_referrer(repository, manifest, document));
   if (is_tag(reference))
     KILN_TRY(storage_.put_record(tag_key(repository, reference), digest.to_string()));
