@@ -105,9 +105,15 @@ ApiResult<CacheApi::Place> CacheApi::place_of(const Request& request) {
   return place;
 }
 
-ApiStatus CacheApi::authorize(const std::string& what, const Place& place, const Principal& who) {
+ApiStatus CacheApi::authorize(const std::string& what, const Place& place,
+                              const Principal& who) const {
   const Action action = what == "lookup" ? Action::kPull : Action::kPush;
-  if (who.may(action, place.repository)) return {};
+  if (who.may(action, place.repository)) {
+    if (action == Action::kPull || mirror_ == nullptr || !mirror_->covers(place.repository))
+      return {};
+    return refuse(405, api::kUnsupported,
+                  quote(place.repository) + " mirrors another registry: nobody publishes there");
+  }
   if (who.is_anonymous()) return refuse(401, api::kUnauthorized, "authentication is required");
   return refuse(403, api::kDenied, "access to " + quote(place.repository) + " is denied");
 }
@@ -173,7 +179,7 @@ ApiResult<Json> CacheApi::publish(const Place& place, const Json& request, const
 ApiResult<bool> CacheApi::publish_one(const Place& place, const cache::Publication& publication,
                                       const Principal& who) {
   const std::string tag = cache::entry_tag(place.tag, publication.key);
-  const std::lock_guard hold(publishing_);
+  const std::lock_guard hold(registry_.entries_of(place.repository));
   KILN_TRY_ASSIGN(const auto stored, manifest(place, tag));
   if (stored) {
     const auto entry = cache::entry_in_manifest(*stored);

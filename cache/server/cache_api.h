@@ -5,7 +5,6 @@
 #pragma once
 
 #include <atomic>
-#include <mutex>
 
 #include "base/json.h"
 #include "cache/server/registry.h"
@@ -17,7 +16,9 @@ namespace kiln::server {
 
 class CacheApi : public RouteHandler {
  public:
-  CacheApi(Registry& registry, LineWriter log) : registry_(registry), log_(std::move(log)) {}
+  /// `mirror` may be null.
+  CacheApi(Registry& registry, const Mirror* mirror, LineWriter log)
+      : registry_(registry), mirror_(mirror), log_(std::move(log)) {}
   Started start(const Request& request, const Principal& who) override;
 
  private:
@@ -26,7 +27,7 @@ class CacheApi : public RouteHandler {
     std::string repository, tag;
   };
   static ApiResult<Place> place_of(const Request& request);
-  static ApiStatus authorize(const std::string& what, const Place& place, const Principal& who);
+  ApiStatus authorize(const std::string& what, const Place& place, const Principal& who) const;
   ApiResult<Json> lookup(const Place& place, const Json& request);
   ApiResult<Json> publish(const Place& place, const Json& request, const Principal& who);
   ApiResult<std::optional<std::string>> manifest(const Place& place, const std::string& tag);
@@ -35,8 +36,8 @@ class CacheApi : public RouteHandler {
                               const Principal& who);
 
   Registry& registry_;
+  const Mirror* const mirror_;
   const LineWriter log_;
-  std::mutex publishing_;                // between looking for an entry and storing it
   std::atomic<size_t> bodies_bytes_{0};  // of all requests on the way
 };
 

@@ -1,5 +1,6 @@
 // Manifests of registry_api.h (distribution-spec, "Pulling manifests", "Pushing Manifests").
 #include <algorithm>
+#include <mutex>
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -79,6 +80,8 @@ class RegistryApi::ManifestReceiver : public BodyReceiver {
   ~ManifestReceiver() override { api_.documents_bytes_ -= text_.size(); }
 
   Response finish() override {
+    std::unique_lock first_wins(registry_.entries_of(repository_), std::defer_lock);
+    if (cache::is_entry_tag(reference_)) first_wins.lock();
     if (const ApiStatus stays = check_entry_stays(registry_, repository_, reference_, text_);
         !stays)
       return error_response(stays.error());

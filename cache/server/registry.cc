@@ -47,6 +47,10 @@ std::mutex& Registry::lock_of(const std::string& repository) {
   return repository_locks_[std::hash<std::string>{}(repository) % repository_locks_.size()];
 }
 
+std::mutex& Registry::entries_of(const std::string& repository) {
+  return entry_locks_[std::hash<std::string>{}(repository) % entry_locks_.size()];
+}
+
 ApiResult<uint64_t> Registry::blob_size(const std::string& repository, const BlobDigest& digest,
                                         Keep keep) {
   const Fence::Shared inside(fence_);
@@ -76,13 +80,13 @@ ApiResult<OpenBlob> Registry::open_blob(const std::string& repository, const Blo
 ApiStatus Registry::hold_blob(const std::string& repository, const BlobDigest& digest,
                               uint64_t size) {
   const RecordKey key = holding(repository, digest);
+  // Of two that push the same blob one counts.
+  std::unique_lock counting(lock_of(repository), std::defer_lock);
+  if (!options_.quotas.empty()) counting.lock();
   KILN_TRY_ASSIGN(const auto held, storage_.record_touched(key));
   if (!held) KILN_TRY(quota_.add(repository, size));
   if (Status put = storage_.put_record(key, ""); !put) {
     if (!held) quota_.remove(repository, size);
-  // Of two that push the same blob one counts.
-  std::unique_lock counting(lock_of(repository), std::defer_lock);
-  if (!options_.quotas.empty()) counting.lock();
     return tl::unexpected(ApiError(put.error()));
   }
   return {};

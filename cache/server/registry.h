@@ -116,15 +116,18 @@ class Registry {
   /// With their tags: those not asked for since `before`.
   ApiStatus delete_manifests_before(const std::string& repository, TimePoint before);
 
+  /// Held between looking for an entry of a build cache and storing another one (entry_guard.h).
+  std::mutex& entries_of(const std::string& repository);
+
   // --- Collection.
   struct Collected {
     size_t blobs = 0, holdings = 0, uploads = 0;
     uint64_t bytes = 0;
+    /// Of repositories in which nothing was dropped, since a manifest of theirs cannot be read.
+    std::vector<std::string> problems = {};
   };
   /// Drops holdings that no manifest of their repository refers to, then blobs that nobody holds:
   /// those not touched since `now` minus the grace. Safe beside everything else.
-    /// Of repositories in which nothing was dropped, since a manifest of theirs cannot be read.
-    std::vector<std::string> problems = {};
   ApiResult<Collected> collect(TimePoint now, std::chrono::seconds upload_age);
 
  private:
@@ -146,7 +149,8 @@ class Registry {
   QuotaLedger quota_;
   Fence fence_;
   std::mutex collecting_;
-  std::array<std::mutex, 64> repository_locks_;  // changes of manifests and tags, by name
+  // By repository. Those of entries are taken before the fence, the others inside it.
+  std::array<std::mutex, 64> entry_locks_, repository_locks_;  // changes of manifests and tags
 };
 
 }  // namespace kiln::server

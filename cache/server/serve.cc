@@ -132,7 +132,7 @@ Result<std::unique_ptr<RegistryServer>> RegistryServer::start(ServeOptions optio
   parts->service.emplace(config,
                          Service::Parts{*parts->registry, parts->metrics, parts->mirror.get(),
                                         std::move(audit), parts->options.log});
-  parts->cache.emplace(*parts->registry, parts->options.log);
+  parts->cache.emplace(*parts->registry, parts->mirror.get(), parts->options.log);
   parts->service->mount(std::string(cache::protocol::kRoot), *parts->cache);
   http.host = parts->options.host;
   http.port = parts->options.port;

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
+#include <thread>
+
 #include "cache/cache_protocol.h"
 #include "cache/entry.h"
 #include "cache/entry_manifest.h"
@@ -38,7 +41,8 @@ class CacheApiTest : public testing::Test {
  protected:
   explicit CacheApiTest(ServerConfig config = TestRegistry::open_to_all())
       : registry_(std::move(config)),
-        api_(registry_.registry(), [this](std::string_view line) { log_.emplace_back(line); }) {
+        api_(registry_.registry(), registry_.mirror(),
+             [this](std::string_view line) { log_.emplace_back(line); }) {
     registry_.service().mount(std::string(protocol::kRoot), api_);
   }
   void SetUp() override {
@@ -73,6 +77,28 @@ TEST_F(CacheApiTest, TheFirstWriterWinsAndTheSecondIsWrittenDown) {
   EXPECT_THAT(log_, ElementsAre(HasSubstr("another result for " + hex("a"))));
   EXPECT_EQ(found("a"), entry_made_at("a", 1));
   EXPECT_EQ(found("b"), "");
+}
+
+TEST_F(CacheApiTest, OfTwoThatComeAtOnceOneIsTheFirst) {
+  for (int round = 0; round < 20; ++round) {
+    const std::string op = "at once " + std::to_string(round);
+    std::array<int, 2> statuses{};
+    {
+      std::array<std::jthread, 2> writers;
+      for (size_t i = 0; i < writers.size(); ++i)
+        writers[i] = std::jthread([&, i] {
+          const std::string entry = entry_made_at(op, static_cast<int64_t>(i));
+          statuses[i] =
+              registry_
+                  .ask({"PUT",
+                        "/v2/app/manifests/main." + hex(op),
+                        cache::entry_manifest({step(op).key(), *oci::decode_base64(entry), {}}),
+                        {{"Content-Type", kManifestType}}})
+                  .status;
+        });
+    }
+    EXPECT_THAT(statuses, testing::UnorderedElementsAre(201, 409));
+  }
 }
 
 TEST_F(CacheApiTest, NoOtherRouteReplacesAnEntry) {
@@ -162,6 +188,25 @@ TEST_F(CacheRightsTest, ReadingAndWritingAreTheRepositorysRights) {
   EXPECT_EQ(found("a"), "");
   EXPECT_EQ(post("publish", publishing("a", entry_made_at("a", 1))).status, 401);
   EXPECT_EQ(post("lookup", "{}", "repository=other&tag=main").status, 401);
+}
+
+ServerConfig mirroring() {
+  ServerConfig config = TestRegistry::open_to_all();
+  Upstream& hub = config.upstreams.emplace_back();
+  hub.prefix = "hub";
+  hub.remote = "127.0.0.1:1";
+  return config;
+}
+class CacheOfMirrorTest : public CacheApiTest {
+ protected:
+  CacheOfMirrorTest() : CacheApiTest(mirroring()) {}
+};
+
+TEST_F(CacheOfMirrorTest, NobodyPublishesWhereNobodyPushes) {
+  const std::string place = "repository=hub/app&tag=main";
+  EXPECT_EQ(post("publish", R"({"entries":[]})", place).status, 405);
+  EXPECT_EQ(post("lookup", R"({"keys":[]})", place).status, 200);
+  EXPECT_EQ(post("publish", R"({"entries":[]})").status, 200);
 }
 
 }  // namespace

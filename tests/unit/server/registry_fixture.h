@@ -41,6 +41,7 @@ class TestRegistry {
   static ServerConfig open_to_all();
   Reply ask(const Ask& ask) const;  // straight to the service
   Registry& registry() { return *registry_; }
+  const Mirror* mirror() const { return mirror_.get(); }  // null: none
   Service& service() { return *service_; }
   Metrics& metrics() { return metrics_; }
   BlobStorage& storage() { return *storage_; }
