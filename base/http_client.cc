@@ -1,6 +1,7 @@
 #include "base/http_client.h"
 
 #include "base/guarded.h"
+#include "base/http_proxy.h"
 #include "base/http_transfer.h"
 #include "base/signals.h"
 
@@ -11,7 +12,7 @@ constexpr size_t kMaxIdleHandles = 16;
 
 class CurlClient final : public HttpClient {
  public:
-  explicit CurlClient(std::string user_agent) : user_agent_(std::move(user_agent)) {}
+  explicit CurlClient(internal::HttpIdentity identity) : identity_(std::move(identity)) {}
 
   Result<HttpResponse> send(const HttpRequest& request, Sink& body, std::stop_token stop,
                             const std::function<bool(const HttpResponse&)>& accept) override {
@@ -19,7 +20,7 @@ class CurlClient final : public HttpClient {
     KILN_TRY_ASSIGN(internal::CurlHandles handles, take(*api));
     const internal::BlockedSigpipe blocked;
     auto response =
-        internal::HttpTransfer(*api, handles, request, body, accept).run(user_agent_, stop);
+        internal::HttpTransfer(*api, handles, request, body, accept).run(identity_, stop);
     give_back(std::move(handles));
     return response;
   }
@@ -42,7 +43,7 @@ class CurlClient final : public HttpClient {
     if (idle->size() < kMaxIdleHandles) idle->push_back(std::move(handles));
   }
 
-  const std::string user_agent_;
+  const internal::HttpIdentity identity_;
   Guarded<std::vector<internal::CurlHandles>> idle_;
 };
 
@@ -55,7 +56,12 @@ std::optional<std::string> HttpResponse::header(std::string_view lower_case_name
 }
 
 std::unique_ptr<HttpClient> HttpClient::create(std::string user_agent) {
-  return std::make_unique<CurlClient>(std::move(user_agent));
+  return create_http_client(std::move(user_agent), "");
+}
+
+std::unique_ptr<HttpClient> create_http_client(std::string user_agent, std::string http_proxy) {
+  return std::make_unique<CurlClient>(
+      internal::HttpIdentity{std::move(user_agent), std::move(http_proxy)});
 }
 
 }  // namespace kiln

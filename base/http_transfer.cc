@@ -1,5 +1,7 @@
 #include "base/http_transfer.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -26,6 +28,19 @@ std::string describe(const HttpRequest& request) {
   const size_t at = url.substr(0, url.find('/')).rfind('@');
   if (at != std::string_view::npos) url.remove_prefix(at + 1);
   return request.method + " " + quote(scheme + std::string(url));
+}
+
+// What only this machine means by its name: no proxy reaches it. As Go's clients, so docker's, have
+// it.
+bool is_of_this_machine(std::string_view url) {
+  url.remove_prefix(std::min(url.find("://"), url.size() - 3) + 3);
+  std::string_view host = url.substr(0, url.find_first_of("/?#"));
+  host.remove_prefix(std::min(host.rfind('@') + 1, host.size()));  // npos + 1 is 0
+  if (host.starts_with('[')) return host.substr(0, host.find(']')) == "[::1";
+  const std::string name = to_lower(host.substr(0, host.find(':')));
+  in_addr address{};
+  if (::inet_aton(name.c_str(), &address) != 0) return (ntohl(address.s_addr) >> 24U) == 127;
+  return name == "localhost" || name.ends_with(".localhost");
 }
 
 bool is_token(std::string_view text) {
@@ -170,14 +185,24 @@ Status HttpTransfer::set_tls() {
   return {};
 }
 
-Status HttpTransfer::set_options(const std::string& user_agent) {
+// libcurl leaves HTTP_PROXY alone, since a CGI program's client could have set it; docker does not.
+void HttpTransfer::set_proxy(const std::string& http_proxy) {
+  if (is_of_this_machine(request_.url)) {
+    set(CURLOPT_PROXY, "");  // whatever the environment says
+  } else if (!http_proxy.empty() && to_lower(request_.url.substr(0, 5)) == "http:") {
+    set(CURLOPT_PROXY, http_proxy.c_str());
+  }
+}
+
+Status HttpTransfer::set_options(const HttpIdentity& identity) {
   set(CURLOPT_ERRORBUFFER, curl_message_.data());
   set(CURLOPT_URL, request_.url.c_str());
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_FOLLOWLOCATION, 0L);
   set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
   set(CURLOPT_NOSIGNAL, 1L);
-  set(CURLOPT_USERAGENT, user_agent.c_str());
+  set(CURLOPT_USERAGENT, identity.user_agent.c_str());
+  set_proxy(identity.http_proxy);
   set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
   set(CURLOPT_HTTP_CONTENT_DECODING, 0L);  // digests are of the bytes as sent
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -244,12 +269,12 @@ Result<HttpResponse> HttpTransfer::finish(CURLcode code) {
   return std::move(response_);
 }
 
-Result<HttpResponse> HttpTransfer::run(const std::string& user_agent, std::stop_token stop) {
+Result<HttpResponse> HttpTransfer::run(const HttpIdentity& identity, std::stop_token stop) {
   KILN_TRY(check(request_));
   const auto in_context = [this](const Error& error) {
     return tl::unexpected(error.wrap(describe(request_)));
   };
-  if (const Status set = set_options(user_agent); !set) return in_context(set.error());
+  if (const Status set = set_options(identity); !set) return in_context(set.error());
   if (api_.multi_add_handle(handles_.multi(), handles_.easy()) != CURLM_OK)
     return in_context(Error(Code::kInternal, "libcurl refuses the transfer"));
   touch();

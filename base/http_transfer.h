@@ -33,6 +33,12 @@ class CurlHandles {
   CURLM* multi_ = nullptr;
 };
 
+/// What is the same in all requests of a client.
+struct HttpIdentity {
+  std::string user_agent;
+  std::string http_proxy;  // for http://; "": as the environment has it
+};
+
 class HttpTransfer {
  public:
   using Accept = std::function<bool(const HttpResponse&)>;
@@ -42,13 +48,14 @@ class HttpTransfer {
   HttpTransfer(const HttpTransfer&) = delete;
   HttpTransfer& operator=(const HttpTransfer&) = delete;
   ~HttpTransfer();
-  Result<HttpResponse> run(const std::string& user_agent, std::stop_token stop);
+  Result<HttpResponse> run(const HttpIdentity& identity, std::stop_token stop);
 
  private:
   using SteadyTime = std::chrono::steady_clock::time_point;
   enum class Phase : uint8_t { kSending, kAwaitingHeaders, kBody };
 
-  Status set_options(const std::string& user_agent);
+  Status set_options(const HttpIdentity& identity);
+  void set_proxy(const std::string& http_proxy);
   Status set_tls();
   Status set_method();
   Status add_header(const std::string& line);

@@ -1,7 +1,7 @@
 #include "cmd/registries.h"
 
 #include "base/fs.h"
-#include "base/http_client.h"
+#include "base/http_proxy.h"
 
 namespace kiln::cmd {
 namespace {
@@ -50,6 +50,11 @@ struct Registries::Parts {
   oci::RegistryConfig config;
 };
 
+std::string http_proxy(const Environment& environment) {
+  if (!variable(environment, "http_proxy").empty()) return "";
+  return variable(environment, "HTTP_PROXY");
+}
+
 std::string docker_config_path(const Environment& environment) {
   if (const std::string own = variable(environment, "DOCKER_CONFIG"); !own.empty())
     return own + "/config.json";
@@ -82,7 +87,7 @@ Status Registries::prepare() {
   if (!credentials) return tl::unexpected(credentials.error().wrap("read \"" + file + "\""));
   parts->credentials = *std::move(credentials);
   KILN_TRY_ASSIGN(parts->config, read_registries(environment_));
-  parts->http = HttpClient::create("kiln/" KILN_VERSION);
+  parts->http = create_http_client("kiln/" KILN_VERSION, http_proxy(environment_));
   parts_ = std::move(parts);
   return {};
 }

@@ -157,6 +157,7 @@ OpsEnvironment operations_of(const OperationInputs& from) {
   ops.scratch = engine.scratch();
   ops.search_path = from.search_path;
   ops.proxies = proxy_variables(from.environment);
+  ops.http_proxy = http_proxy(from.environment);
   return ops;
 }
 

@@ -1,4 +1,5 @@
 #include "base/http_client.h"
+#include "base/http_proxy.h"
 
 #include <gtest/gtest.h>
 
@@ -55,6 +56,23 @@ TEST_F(HttpClientTest, StatusHeadersAndBodyArrive) {
   EXPECT_EQ(seen.target, "/v2/x?n=1");
   EXPECT_EQ(seen.header("user-agent"), "kiln/test");
   EXPECT_EQ(seen.header("accept-encoding"), std::nullopt);
+}
+
+TEST_F(HttpClientTest, AProxyIsAskedForEverythingButThisMachine) {
+  serve(Response{.body = "answer"});
+  // The server stands for both: a proxy sees whole URLs.
+  const auto client = create_http_client("kiln/test", server_->url());
+  HttpRequest r;
+  r.url = "http://registry.invalid/v2/";
+  must(client->send(r, body_, {}));
+  for (const std::string host : {"127.0.0.1", "localhost", "127.1"}) {
+    r.url = "http://" + host + ":" + std::to_string(server_->port()) + "/v2/";
+    must(client->send(r, body_, {}));
+  }
+  std::vector<std::string> targets;
+  for (const Request& seen : server_->requests()) targets.push_back(seen.target);
+  EXPECT_EQ(targets,
+            (std::vector<std::string>{"http://registry.invalid/v2/", "/v2/", "/v2/", "/v2/"}));
 }
 
 TEST_F(HttpClientTest, RequestHeadersAreSentAsGiven) {
