@@ -154,10 +154,25 @@ std::string question_text(const TokenQuestion& question) {
   return text;
 }
 
-Status check_token_status(int status, const Url& realm) {
+// What the server says of itself: the distribution's, RFC 6749's and other words for it.
+std::string refusal_text(const std::string& body) {
+  const auto json = Json::parse(body);
+  if (!json) return {};
+  const Json::Array& errors = (*json)["errors"].elements();
+  const Json* const places[] = {errors.empty() ? nullptr : &errors.front()["message"],
+                                &(*json)["error_description"], &(*json)["details"],
+                                &(*json)["message"]};
+  for (const Json* const place : places) {
+    if (place == nullptr || place->as_string().empty()) continue;
+    return ": " + printable(place->as_string().substr(0, 300));
+  }
+  return {};
+}
+
+Status check_token_status(int status, const Url& realm, const std::string& body) {
   if (status == 200) return {};
-  const std::string text =
-      "token server " + realm.origin() + ": HTTP status " + std::to_string(status);
+  const std::string text = "token server " + realm.origin() + ": HTTP status " +
+                           std::to_string(status) + refusal_text(body);
   if (status == 429 || status >= 500) return fail(Code::kUnavailable, text);
   return fail(Code::kUnauthenticated, text);
 }
@@ -183,7 +198,7 @@ Result<AuthAnswer> fetch_token(HttpClient& http, const TokenQuestion& question,
   if (question.request.prepare) KILN_TRY(question.request.prepare(url, request));
   BoundedSink body;
   KILN_TRY_ASSIGN(const HttpResponse response, http.send(request, body, stop));
-  KILN_TRY(check_token_status(response.status, question.realm));
+  KILN_TRY(check_token_status(response.status, question.realm, body.text));
   const auto json = Json::parse(body.text);
   if (!json) return fail(Code::kUnauthenticated, "the token server's answer is not JSON");
   const std::string& token = (*json)["token"].as_string();

@@ -46,6 +46,19 @@ class NullSink : public Sink {
   Status write(std::span<const std::byte> /*data*/) override { return {}; }
 };
 
+// What a transfer's error says of TLS is true and helps nobody.
+Error with_advice(const Error& error, const Url& url) {
+  if (url.scheme != "https") return error;
+  const std::string host = url.origin().substr(8);
+  if (error.code() == Code::kPermissionDenied) {
+    return error.hint("if that certificate is to be trusted: `ca` of [registry.\"" + host +
+                      "\"] in registries.toml, or /etc/docker/certs.d/" + host);
+  }
+  if (error.message().find("wrong version number") == std::string::npos) return error;
+  return error.hint("it may speak plain http: `http = true` of [registry.\"" + host +
+                    "\"] in registries.toml");
+}
+
 Result<Url> base_url(const std::string& domain, std::string_view scheme) {
   const std::string host = domain == "docker.io" ? "registry-1.docker.io" : domain;
   return Url::parse(std::string(scheme) + "://" + host);
@@ -62,7 +75,10 @@ Result<Url> either_base(HttpClient& http, const std::string& domain, const std::
   probe.url = url.to_string();
   NullSink nowhere;
   const auto answer = http.send(probe, nowhere, stop, [](const HttpResponse&) { return false; });
-  if (answer && answer->status != 400) return plain;
+  const std::string elsewhere = answer ? answer->header("location").value_or("") : "";
+  const bool sends_to_https =
+      answer && is_redirect(answer->status) && to_lower(elsewhere.substr(0, 8)) == "https://";
+  if (answer && answer->status != 400 && !sends_to_https) return plain;
   if (!answer && answer.error().code() == Code::kCancelled) return tl::unexpected(answer.error());
   return base_url(domain, "https");
 }
@@ -77,8 +93,11 @@ bool ResponseBody::begin(const HttpResponse& response) {
     begin_error_ = begin_good(response);
     return true;
   }
-  const auto length = parse_int(response.header("content-length").value_or(""));
-  return length && *length >= 0 && static_cast<uint64_t>(*length) <= kErrorLimit;
+  // Many send no length: what comes is read up to the limit (RegistrySession::ask).
+  const auto length = response.header("content-length");
+  if (!length) return true;
+  const auto bytes = parse_int(*length);
+  return bytes && *bytes >= 0 && static_cast<uint64_t>(*bytes) <= kErrorLimit;
 }
 
 Status ResponseBody::write(std::span<const std::byte> data) {
@@ -86,8 +105,9 @@ Status ResponseBody::write(std::span<const std::byte> data) {
     KILN_TRY(begin_error_);
     return write_good(data);
   }
-  if (reason_.size() < kErrorLimit) reason_.append(as_text(data));
-  return {};
+  reason_.append(as_text(data));
+  if (reason_.size() <= kErrorLimit) return {};
+  return fail(Code::kResourceExhausted, "the refusal is larger than 64 KiB");
 }
 
 Status TextBody::begin_good(const HttpResponse& /*response*/) {
@@ -174,9 +194,14 @@ Result<HttpResponse> RegistrySession::ask(const RegistryCall& call, const Url& u
     request.body = content.get();
     request.body_bytes = call.body_bytes;
   }
-  return access_.http->send(request, body, stop, [&](const HttpResponse& head) {
+  HttpResponse seen;
+  auto response = access_.http->send(request, body, stop, [&](const HttpResponse& head) {
+    seen = head;
     return !is_redirect(head.status) && body.begin(head);
   });
+  if (response) return response;
+  if (body.reason().size() > kErrorLimit) return seen;  // its head is what matters
+  return tl::unexpected(with_advice(response.error(), url));
 }
 
 // Credentials go to the registry's own origin only, whoever is asked on the way.
@@ -269,7 +294,10 @@ Status RegistrySession::check(const HttpResponse& response, const ResponseBody& 
           retry_after(response.header("retry-after").value_or(""), Clock::system().now())) {
     attempt.pause = *wait;
   }
-  return fail(Code::kUnavailable, text);
+  if (response.status != 429) return fail(Code::kUnavailable, text);
+  return tl::unexpected(Error(Code::kUnavailable, text)
+                            .hint("it limits how much is asked of it: wait, or `kiln login " +
+                                  place_.domain + "` if that allows more"));
 }
 
 }  // namespace kiln::oci

@@ -213,6 +213,28 @@ TEST_F(TransferTest, WhatIsNotThereIsAskedForOnce) {
   EXPECT_EQ(registry_.asked("/manifests/"), 1U);
 }
 
+TEST_F(TransferTest, ARefusalWithoutALengthIsQuotedAndALongOneCut) {
+  std::string said = R"({"errors":[{"code":"DENIED","message":"not for you"}]})";
+  registry_.hook = [&](const fake::Request&) -> std::optional<fake::Response> {
+    return fake::Response{.raw = "HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n" + said};
+  };
+  EXPECT_THAT(pull().error().message(), HasSubstr("HTTP status 403: not for you"));
+  said.assign(300'000, 'x');
+  EXPECT_EQ(pull().error().code(), Code::kPermissionDenied);
+}
+
+TEST_F(TransferTest, ATokenServersRefusalIsQuoted) {
+  registry_.hook = [&](const fake::Request& request) -> std::optional<fake::Response> {
+    if (request.path == "/token")
+      return fake::Response{.status = 401, .body = R"({"details":"incorrect username"})"};
+    return fake::Response{
+        .status = 401,
+        .headers = {
+            {"WWW-Authenticate", "Bearer realm=\"" + registry_.server().url("/token") + "\""}}};
+  };
+  EXPECT_THAT(pull().error().message(), HasSubstr("HTTP status 401: incorrect username"));
+}
+
 TEST_F(TransferTest, BasicCredentialsAnswerABasicChallenge) {
   registry_.tag("latest", registry_.add_image("a"));
   registry_.hook = [&](const fake::Request& request) -> std::optional<fake::Response> {
