@@ -100,10 +100,12 @@ struct Login {
   Result<bool> with_known() {
     if (!options.username.empty() || !options.password.empty() || options.password_stdin)
       return false;
-    KILN_TRY_ASSIGN(const auto kept, access.credentials->find(domain, invocation.stop));
-    if (!kept) return false;
+    const auto found = access.credentials->find(domain, invocation.stop);
+    if (!found && found.error().code() != Code::kInvalidArgument)
+      return tl::unexpected(found.error());
+    if (!found || !*found) return false;  // none, or damaged ones, which are replaced
     tell("Authenticating with existing credentials...\n");
-    const auto checked = oci::check_login(access, domain, *kept, invocation.stop);
+    const auto checked = oci::check_login(access, domain, **found, invocation.stop);
     if (checked) return true;
     if (checked.error().code() != Code::kUnauthenticated) return tl::unexpected(checked.error());
     tell("Login did not succeed, error: " + checked.error().message() + "\n");

@@ -11,22 +11,25 @@ namespace {
 
 constexpr std::string_view kHubKey = "https://index.docker.io/v1/";
 
-Result<Credentials> credentials_of(const std::string& domain, const Json& entry) {
+// nullopt: they are damaged.
+std::optional<Credentials> credentials_of(const Json& entry) {
   Credentials credentials{entry["username"].as_string(), entry["password"].as_string(),
                           entry["identitytoken"].as_string()};
   const std::string& packed = entry["auth"].as_string();
   if (packed.empty()) return credentials;
   const auto plain = decode_base64(packed);
   const size_t colon = plain ? plain->find(':') : std::string::npos;
-  if (colon == std::string::npos) {
-    return fail(Code::kInvalidArgument, "the credentials for " + quote(domain) + " are damaged");
-  }
+  if (colon == std::string::npos) return std::nullopt;
   credentials.username = plain->substr(0, colon);
   credentials.password = plain->substr(colon + 1);
   // Docker pads with NUL.
   credentials.password.erase(
       std::min(credentials.password.find('\0'), credentials.password.size()));
   return credentials;
+}
+
+bool is_empty(const Credentials& credentials) {
+  return credentials.username.empty() && credentials.identity_token.empty();
 }
 
 }  // namespace
@@ -52,9 +55,10 @@ Result<CredentialStore> CredentialStore::parse(std::string_view config_json,
   const auto json = Json::parse(config_json);
   if (!json) return tl::unexpected(json.error().wrap("Docker's config.json"));
   for (const auto& [key, entry] : (*json)["auths"].members()) {
-    KILN_TRY_ASSIGN(Credentials credentials, credentials_of(key, entry));
-    const bool empty = credentials.username.empty() && credentials.identity_token.empty();
-    if (!empty) store.by_domain_.emplace(credential_domain(key), std::move(credentials));
+    std::optional<Credentials> credentials = credentials_of(entry);
+    if (credentials && is_empty(*credentials)) continue;  // a helper has them
+    // What is damaged is kept as nothing, which find() tells: it concerns nobody else.
+    store.by_domain_.emplace(credential_domain(key), credentials.value_or(Credentials()));
   }
   for (const auto& [key, helper] : (*json)["credHelpers"].members()) {
     store.helper_of_domain_.emplace(credential_domain(key), helper.as_string());
@@ -68,6 +72,11 @@ Result<std::optional<Credentials>> CredentialStore::find(const std::string& serv
   const std::string domain = credential_domain(server);
   std::optional<Credentials> in_file;
   if (const auto found = by_domain_.find(domain); found != by_domain_.end()) {
+    if (is_empty(found->second))
+      return tl::unexpected(
+          Error(Code::kInvalidArgument,
+                "the credentials for " + quote(domain) + " in Docker's config.json are damaged")
+              .hint("`kiln login " + domain + "` writes them anew"));
     in_file = found->second;
   }
   const auto own = helper_of_domain_.find(domain);

@@ -34,8 +34,8 @@ std::string credential_key(const std::string& domain);
 class CredentialStore {
  public:
   CredentialStore() = default;  // anonymous everywhere
-  /// "" is an empty store. kInvalidArgument: not JSON, or an "auth" that is not base64 of
-  /// "user:password". Without `helpers` no program is run.
+  /// "" is an empty store. kInvalidArgument: not JSON. An "auth" that is not base64 of
+  /// "user:password" is find()'s error. Without `helpers` no program is run.
   static Result<CredentialStore> parse(std::string_view config_json,
                                        const HelperPlace* helpers = nullptr);
   /// `domain` as references have it ("docker.io", "localhost:5000"). Runs the helper that the file

@@ -37,7 +37,11 @@ TEST(CredentialStoreTest, ReadsAuthsAsDockerWritesThem) {
 
 TEST(CredentialStoreTest, DamagedFilesAreErrorsWithoutTheSecret) {
   EXPECT_FALSE(CredentialStore::parse("{"));
-  const auto damaged = CredentialStore::parse(R"({"auths": {"r": {"auth": "c2VjcmV0"}}})");
+  const auto store =
+      CredentialStore::parse(R"({"auths": {"r": {"auth": "c2VjcmV0"}, "s": {"auth": "dTpw"}}})")
+          .value();
+  EXPECT_EQ(store.find("s", {}).value()->username, "u");  // the other is its own affair
+  const auto damaged = store.find("r", {});
   ASSERT_FALSE(damaged);
   EXPECT_THAT(damaged.error().message(), Not(HasSubstr("c2VjcmV0")));
   EXPECT_THAT(damaged.error().message(), Not(HasSubstr("secret")));
