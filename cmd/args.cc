@@ -10,6 +10,7 @@
 #include "cmd/args_errors.h"
 #include "cmd/args_images.h"
 #include "cmd/args_registry.h"
+#include "cmd/args_words.h"
 
 namespace kiln::cmd {
 namespace {
@@ -224,19 +225,6 @@ void set_globals(Command& command, const GlobalOptions& global) {
       command);
 }
 
-// CLI11 takes the next word as the value of "--target=", which scripts write for an empty variable.
-std::vector<std::string> with_empty_values(int argc, const char* const* argv) {
-  std::vector<std::string> words;
-  for (int i = 0; i < argc; ++i) {
-    const std::string word = argv[i];
-    const bool empty_value =
-        word.starts_with("--") && word.size() > 3 && word.find('=') == word.size() - 1;
-    words.push_back(empty_value ? word.substr(0, word.size() - 1) : word);
-    if (empty_value) words.emplace_back();
-  }
-  return words;
-}
-
 Usage wrong_usage(const std::string& what, const std::string& hint) {
   return {"ERROR: " + what + "\nhint: " + hint + "\n", 2};
 }
@@ -285,7 +273,7 @@ std::variant<Command, Usage> parse_args(int argc, const char* const* argv,
   add_registry_commands(p.app, p.registry, p.chosen);
   for (CLI::App* command : p.app.get_subcommands({})) command->fallthrough();
   let_the_last_count(p.app);
-  const std::vector<std::string> words = with_empty_values(argc, argv);
+  const std::vector<std::string> words = plain_words(p.app, {argv, argv + argc});
   std::vector<const char*> pointers;
   pointers.reserve(words.size());
   for (const std::string& word : words) pointers.push_back(word.c_str());

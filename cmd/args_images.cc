@@ -32,6 +32,7 @@ void add_lists(CLI::App& app, ImageCommandOptions& o, std::optional<Command>& ch
   inspect.add_option("--type", o.inspect.type, "image")->check([](const std::string& word) {
     return not_among(word, {"image"});
   });
+  inspect.add_flag("-s,--size")->description("Accepted for docker's sake: sizes are shown");
   inspect.add_option("--platform", o.inspect.platform, "The image for this platform");
   inspect.callback([&] { chosen = o.inspect; });
 
@@ -74,7 +75,8 @@ save.callback([&] { chosen = o.save; });
 CLI::App& load =
     *app.add_subcommand("load", "Read images from an archive (docker save, OCI layout)");
 load.add_option("-i,--input", o.load.input, "File (default: standard input)");
-load.add_flag("-q,--quiet", o.load.quiet, "Say nothing");
+load.add_flag("-q,--quiet", o.load.quiet,
+              "Accepted for docker's sake: there is no progress to hide");
 load.callback([&] { chosen = o.load; });
 }  // namespace
 

@@ -169,6 +169,15 @@ Result<CacheTarget> inline_target(CacheText& text, CacheTarget target) {
   return target;
 }
 
+// What other builders ask for so that registries take their caches is how kiln's are anyway.
+Status take_form(CacheText& text) {
+  for (const char* key : {"image-manifest", "oci-mediatypes"}) {
+    KILN_TRY_ASSIGN(const bool asked, text.take_bool(key, true));
+    if (!asked) return text.wrong(std::string(key) + "=false: entries are OCI manifests");
+  }
+  return {};
+}
+
 Result<CacheTarget> target_of_export(CacheText& text) {
   CacheTarget target;
   const std::string type = text.take("type");
@@ -190,6 +199,7 @@ Result<CacheTarget> target_of_export(CacheText& text) {
     return text.wrong("mode=" + quote(mode) + ": expected min or max");
   target.mode = mode == "max" ? CacheMode::kMax : CacheMode::kMin;
   KILN_TRY_ASSIGN(target.compression, take_compression(text));
+  KILN_TRY(take_form(text));
   KILN_TRY_ASSIGN(const bool ignore_error, text.take_bool("ignore-error", true));
   target.must_succeed = !ignore_error;
   KILN_TRY_ASSIGN(const bool wait, text.take_bool("wait", true));
@@ -203,6 +213,19 @@ Result<CacheTarget> target_of_export(CacheText& text) {
   return target;
 }
 
+// "IMAGE,IMAGE" is one of each, as the first builders had it.
+std::vector<std::string> each_of(std::span<const std::string> texts) {
+  std::vector<std::string> each;
+  for (const std::string& text : texts) {
+    const auto fields = parse_csv(text);
+    if (fields && fields->size() > 1 && text.find('=') == std::string::npos)
+      each.insert(each.end(), fields->begin(), fields->end());
+    else
+      each.push_back(text);
+  }
+  return each;
+}
+
 }  // namespace
 
 bool MountNames::contain(const std::string& id) const {
@@ -213,7 +236,7 @@ bool MountNames::contain(const std::string& id) const {
 
 Result<std::vector<CachePlace>> parse_cache_from(std::span<const std::string> texts) {
   std::vector<CachePlace> places;
-  for (const std::string& text : texts) {
+  for (const std::string& text : each_of(texts)) {
     KILN_TRY_ASSIGN(CacheText parsed, CacheText::parse("--cache-from", text));
     KILN_TRY_ASSIGN(CachePlace place, place_of_import(parsed));
     places.push_back(std::move(place));
@@ -223,7 +246,7 @@ Result<std::vector<CachePlace>> parse_cache_from(std::span<const std::string> te
 
 Result<std::vector<CacheTarget>> parse_cache_to(std::span<const std::string> texts) {
   std::vector<CacheTarget> targets;
-  for (const std::string& text : texts) {
+  for (const std::string& text : each_of(texts)) {
     KILN_TRY_ASSIGN(CacheText parsed, CacheText::parse("--cache-to", text));
     KILN_TRY_ASSIGN(CacheTarget target, target_of_export(parsed));
     targets.push_back(std::move(target));

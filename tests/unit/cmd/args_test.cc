@@ -150,6 +150,22 @@ TEST(ArgsTest, OfAnOptionGivenTwiceTheLastCounts) {
   EXPECT_EQ(error_of({"build", "a", "b"}), "ERROR: unexpected argument \"b\"");
 }
 
+TEST(ArgsTest, DockersOtherNamesOfCommandsAreTaken) {
+  EXPECT_TRUE(parsed<ImagesOptions>({"--root", "image", "image", "ls", "-q"}).quiet);
+  EXPECT_EQ(parsed<RmiOptions>({"image", "rm", "ls"}).references, std::vector<std::string>{"ls"});
+  EXPECT_EQ(parsed<BuildOptions>({"buildx", "build", "image"}).context, "image");
+  EXPECT_TRUE(parsed<PruneOptions>({"builder", "prune", "-a"}).all);
+}
+
+TEST(ArgsTest, AShortOptionTakesItsValueBehindAnEqualsSign) {
+  const auto build = parsed<BuildOptions>({"build", "-f=sub/Dockerfile", "-t=a:1", "-q=true", "."});
+  EXPECT_EQ(build.file, "sub/Dockerfile");
+  EXPECT_EQ(build.tags, std::vector<std::string>{"a:1"});
+  EXPECT_TRUE(build.quiet);
+  EXPECT_FALSE(parsed<HistoryOptions>({"history", "-H=false", "a"}).human);
+  EXPECT_FALSE(parsed<RmiOptions>({"rmi", "-f=false", "a"}).force);
+}
+
 TEST(ArgsTest, AnEmptyValueIsAValue) {
   for (const Words& words :
        {Words{"build", "--target=", "ctx"}, Words{"build", "--target", "", "ctx"}}) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cmd/build_inputs.h"
+#include "cmd/cache_options.h"
 #include "cmd/run_inputs.h"
 
 namespace kiln::cmd {
@@ -138,6 +139,21 @@ INSTANTIATE_TEST_SUITE_P(
         if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
       return name;
     });
+
+TEST(CacheOptionsTest, SeveralNamesAreAsManyCachesAndBuildKitsFormIsTaken) {
+  const std::vector<std::string> from{"a/b,c/d:1", "type=local,src=x"};
+  const auto places = parse_cache_from(from);
+  ASSERT_TRUE(places) << places.error().to_string();
+  std::vector<std::string> where;
+  for (const CachePlace& place : *places) where.push_back(place.where);
+  EXPECT_EQ(where, (std::vector<std::string>{"a/b", "c/d:1", "x"}));
+  const std::vector<std::string> to{
+      "type=registry,ref=a,mode=max,image-manifest=true,oci-mediatypes=true"};
+  EXPECT_TRUE(parse_cache_to(to)) << parse_cache_to(to).error().to_string();
+  const std::vector<std::string> other{"type=registry,ref=a,image-manifest=false"};
+  EXPECT_NE(parse_cache_to(other).error().message().find("entries are OCI manifests"),
+            std::string::npos);
+}
 
 TEST(SecretTest, ComesFromAFileOrAVariable) {
   const TempDir directory = TempDir::create("/tmp", "secret-").value();
