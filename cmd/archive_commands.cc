@@ -13,6 +13,7 @@
 #include "frontend/frontend.h"
 #include "oci/compression.h"
 #include "oci/layout.h"
+#include "oci/tar.h"
 
 namespace kiln::cmd {
 namespace {
@@ -24,6 +25,39 @@ Result<std::unique_ptr<Source>> open_input(const std::string& file) {
   const std::string name = stream ? "standard input" : file;
   if (!fd.valid()) return fail_errno("open", name);
   return std::make_unique<FdSource>(std::move(fd), name);
+}
+
+// What was given is wrong, and not what kiln keeps.
+Error about_input(const Error& error, const char* what) {
+  if (error.code() != Code::kDataLoss) return error;
+  return Error(Code::kInvalidArgument,
+               std::string("it is ") + what + ", or damaged: " + error.message());
+}
+
+/// Hands on what is read.
+class CopyingSource : public Source {
+ public:
+  CopyingSource(Source& from, Sink& to, uint64_t& bytes) : from_(from), to_(to), bytes_(bytes) {}
+  Result<size_t> read(std::span<std::byte> buffer) override {
+    KILN_TRY_ASSIGN(const size_t count, from_.read(buffer));
+    bytes_ += count;
+    KILN_TRY(to_.write(buffer.first(count)));
+    return count;
+  }
+
+ private:
+  Source& from_;
+  Sink& to_;
+  uint64_t& bytes_;
+};
+
+Status read_every_entry(std::unique_ptr<Source> archive) {
+  KILN_TRY_ASSIGN(const std::unique_ptr<oci::TarReader> tar,
+                  oci::TarReader::open(std::move(archive)));
+  while (true) {
+    KILN_TRY_ASSIGN(const std::optional<oci::TarEntry> entry, tar->next());
+    if (!entry) return {};
+  }
 }
 
 class NoImages : public frontend::ImageConfigResolver {
@@ -79,14 +113,19 @@ Result<Json> config_from_changes(const ImportOptions& options, const Platform& p
   return config;
 }
 
+// The tar is kept as it is, and read to its end: an image must not hold half of one.
 Result<oci::LayerBlob> import_layer(Engine& engine, const std::string& file,
                                     const std::stop_token& stop) {
   KILN_TRY_ASSIGN(std::unique_ptr<Source> input, open_input(file));
   KILN_TRY_ASSIGN(const std::unique_ptr<Source> tar, oci::decompress(std::move(input)));
   KILN_TRY_ASSIGN(const std::unique_ptr<oci::LayerWriter> layer,
                   oci::LayerWriter::create(engine.content(), engine.lease(), {}, stop));
-  KILN_TRY_ASSIGN(const uint64_t bytes, copy_stream(*tar, *layer));
-  if (bytes == 0) return fail(Code::kInvalidArgument, "the archive is empty");
+  uint64_t bytes = 0;
+  const Status read = read_every_entry(std::make_unique<CopyingSource>(*tar, *layer, bytes));
+  if (!read && bytes == 0 && read.error().code() == Code::kDataLoss)
+    return fail(Code::kInvalidArgument, "the archive is empty");
+  if (!read) return tl::unexpected(about_input(read.error(), "no tar archive"));
+  KILN_TRY(copy_stream(*tar, *layer));  // what stands behind the archive's end
   return layer->finish();
 }
 
@@ -203,24 +242,29 @@ CommandResult run_save(const SaveOptions& options, const Invocation& invocation)
 }
 
 CommandResult run_load(const LoadOptions& options, const Invocation& invocation) {
+  if (options.input.empty() && ::isatty(STDIN_FILENO) == 1)
+    return usage_failure(
+        Error(Code::kInvalidArgument, "refusing to read an archive from a terminal")
+            .hint("use -i FILE or redirect"));
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
                       open_engine(options.global, Need::kStores, invocation));
   KILN_CMD_TRY_ASSIGN(std::unique_ptr<Source> input, open_input(options.input));
-  KILN_CMD_TRY_ASSIGN(
-      const std::vector<oci::NamedImage> images,
-      oci::read_archive(engine->content(), engine->lease(), std::move(input), invocation.stop));
-  for (const oci::NamedImage& image : images) {
+  const Result<std::vector<oci::NamedImage>> images =
+      oci::read_archive(engine->content(), engine->lease(), std::move(input), invocation.stop);
+  if (!images)
+    return failure(about_input(images.error(), "no archive of images")
+                       .wrap("load " + quote(options.input.empty() ? "-" : options.input)));
+  // Said with --quiet, too, as docker says it.
+  for (const oci::NamedImage& image : *images) {
     if (image.names.empty()) {
       KILN_CMD_TRY(engine->images().keep_dangling(image.descriptor));
-      if (!options.quiet)
-        (void)std::printf("Loaded image ID: %s\n",
-                          image.descriptor.digest.to_string().c_str());  // as in import
+      KILN_CMD_TRY_ASSIGN(const ImageFacts facts, image_facts(*engine, image.descriptor));
+      (void)std::printf("Loaded image ID: %s\n", facts.id.to_string().c_str());  // as in import
     }
     for (const std::string& text : image.names) {
       KILN_CMD_TRY_ASSIGN(const oci::Reference name, oci::Reference::parse(text));
       KILN_CMD_TRY(engine->images().tag(name, image.descriptor));
-      if (!options.quiet)
-        (void)std::printf("Loaded image: %s\n", name.familiar().c_str());  // as in import
+      (void)std::printf("Loaded image: %s\n", name.familiar().c_str());  // as in import
     }
   }
   return {};

@@ -69,6 +69,22 @@ TEST_F(ImageCommandsTest, HistoryIsNewestFirst) {
   EXPECT_THAT(out({"history", "-q", "app:1"}), MatchesRegex("[0-9a-f]{12}\n(<missing>\n)+"));
 }
 
+TEST_F(ImageCommandsTest, WhatIsNoArchiveOrHalfOfOneIsRefused) {
+  (void)out({"save", "-o", path("whole.tar"), "base"});
+  const std::string whole = read_file(path("whole.tar"), 1U << 30U).value();
+  (void)context("bad", {{"half.tar", whole.substr(0, whole.size() / 2)}, {"text.tar", "no\n"}});
+  for (const char* file : {"bad/half.tar", "bad/text.tar"}) {
+    for (const char* command : {"import", "load"}) {
+      std::vector<std::string> args{command, path(file)};
+      if (args[0] == "load") args.insert(args.begin() + 1, "-i");
+      const Output refused = kiln(args);
+      EXPECT_EQ(refused.exit_code, 1) << command << " " << file;
+      EXPECT_THAT(refused.err, HasSubstr(", or damaged: tar: ")) << command << " " << file;
+    }
+  }
+  EXPECT_EQ(out({"images", "-q", "-f", "dangling=true"}), "");
+}
+
 TEST_F(ImageCommandsTest, SeveralAreSavedAndRemovedAndEachFailureIsTold) {
   (void)out({"tag", "app:1", "app:3"});
   EXPECT_EQ(kiln({"tag", "app:1", "app@sha256:" + std::string(64, '0')}).exit_code, 2);
