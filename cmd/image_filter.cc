@@ -9,16 +9,6 @@
 namespace kiln::cmd {
 namespace {
 
-bool matches_name(const std::string& pattern, const oci::Reference& name) {
-  const std::string familiar = name.familiar();
-  std::string repository = familiar;
-  if (const size_t colon = repository.rfind(':'); !name.tag.empty() && colon != std::string::npos)
-    repository.resize(colon);
-  // Patterns were checked when they were given.
-  return glob_match(pattern, familiar).value_or(false) ||
-         glob_match(pattern, repository).value_or(false);
-}
-
 Result<std::string> created_of(Engine& engine, const std::string& text) {
   KILN_TRY_ASSIGN(const oci::StoredImage image, find_image(engine, text));
   KILN_TRY_ASSIGN(const ImageFacts facts, image_facts(engine, image.descriptor));
@@ -32,6 +22,16 @@ bool is_earlier(const std::string& a, const std::string& b) {
 }
 
 }  // namespace
+
+bool matches_name(const std::string& pattern, const oci::Reference& name) {
+  const std::string familiar = name.familiar();
+  std::string repository = familiar;
+  if (const size_t colon = repository.rfind(':'); !name.tag.empty() && colon != std::string::npos)
+    repository.resize(colon);
+  // Patterns were checked when they were given.
+  return glob_match(pattern, familiar).value_or(false) ||
+         glob_match(pattern, repository).value_or(false);
+}
 
 Result<ImageFilter> ImageFilter::parse(Engine& engine, const std::vector<std::string>& texts) {
   ImageFilter filter;

@@ -11,6 +11,9 @@
 
 namespace kiln::cmd {
 
+/// Whether the glob `pattern` (check_glob) is of the name with its tag, or without.
+bool matches_name(const std::string& pattern, const oci::Reference& name);
+
 class ImageFilter {
  public:
   /// dangling=true|false, label=NAME[=VALUE], before=IMAGE, since=IMAGE, reference=PATTERN. All

@@ -1,8 +1,11 @@
 // `kiln images`, `tag`, `rmi`.
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <set>
 
+#include "base/clock.h"
+#include "base/glob.h"
 #include "base/strings.h"
 #include "cmd/commands.h"
 #include "cmd/image_filter.h"
@@ -12,44 +15,63 @@
 namespace kiln::cmd {
 namespace {
 
+using ImageTime = std::chrono::sys_time<std::chrono::nanoseconds>;
+
 const std::vector<Column>& image_columns() {
-  static const std::vector<Column> kColumns = {{"Repository", "REPOSITORY"},
-                                               {"Tag", "TAG"},
-                                               {"Digest", "DIGEST"},
-                                               {"ID", "IMAGE ID"},
-                                               {"CreatedSince", "CREATED"},
-                                               {"CreatedAt", "CREATED AT"},
-                                               {"Size", "SIZE"}};
+  static const std::vector<Column> kColumns = {
+      {"Repository", "REPOSITORY"}, {"Tag", "TAG"},
+      {"Digest", "DIGEST"},         {"ID", "IMAGE ID"},
+      {"CreatedSince", "CREATED"},  {"Size", "SIZE"},
+      {"CreatedAt", "CREATED AT"},  {"Containers", "CONTAINERS"},
+      {"VirtualSize", "SIZE"},      {"SharedSize", "SHARED SIZE"},
+      {"UniqueSize", "UNIQUE SIZE"}};
   return kColumns;
 }
 
-Json row_of(const oci::StoredImage& image, const ImageFacts& facts, const ImagesOptions& options) {
+// As Go prints a time.
+std::string created_at(const std::optional<ImageTime>& made) {
+  if (!made) return "N/A";
+  std::string text = format_rfc3339(std::chrono::floor<std::chrono::seconds>(*made));
+  text.replace(text.find('T'), 1, " ");
+  text.pop_back();  // "Z"
+  return text + " +0000 UTC";
+}
+
+/// One image under one name, and when it was made.
+struct Listed {
+  oci::StoredImage image;
+  ImageFacts facts;
+  std::optional<ImageTime> made;
+};
+
+Json row_of(const Listed& listed, const ImagesOptions& options) {
+  const auto& [image, facts, made] = listed;
   std::string repository = "<none>", tag = "<none>";
-  if (const Result<oci::Reference> name = oci::Reference::parse(image.name); name) {
+  if (Result<oci::Reference> name = oci::Reference::parse(image.name); name) {
     if (!name->tag.empty()) tag = name->tag;
+    name->tag.clear();
+    name->digest.reset();
     repository = name->familiar();
-    if (const size_t colon = repository.rfind(':');
-        !name->tag.empty() && colon != std::string::npos)
-      repository.resize(colon);
   }
-  const std::string& created = facts.config_json["created"].as_string();
-  const auto made = parse_rfc3339(created);
   Json row = Json::object();
   row.set("Repository", repository);
   row.set("Tag", tag);
   row.set("ID", options.no_trunc ? facts.id.to_string() : facts.id.hex().substr(0, 12));
   row.set("Digest", image.descriptor.digest.to_string());
-  row.set("CreatedAt", created);
+  row.set("CreatedAt", created_at(made));
   row.set("CreatedSince", made ? ago(Clock::system().now() - *made) : "N/A");
   row.set("Size", human_bytes(facts.size_bytes));
+  row.set("VirtualSize", row["Size"]);
+  for (const char* unknown : {"Containers", "SharedSize", "UniqueSize"}) row.set(unknown, "N/A");
   return row;
 }
 
 std::vector<Column> shown_columns(const ImagesOptions& options) {
   std::vector<Column> shown;
-  for (const Column& column : image_columns())
-    if (column.field != "CreatedAt" && (column.field != "Digest" || options.digests))
-      shown.push_back(column);
+  for (const Column& column : image_columns()) {
+    if (column.field == "CreatedAt") break;  // this and the others for templates
+    if (column.field != "Digest" || options.digests) shown.push_back(column);
+  }
   return shown;
 }
 
@@ -81,24 +103,77 @@ Result<std::vector<std::vector<std::string>>> tree_lines(Engine& engine,
   return lines;
 }
 
-bool wanted(const oci::StoredImage& image, const std::vector<oci::Reference>& filter,
-            const std::vector<std::string>& texts) {
-  if (filter.empty()) return true;
-  const Result<oci::Reference> name = oci::Reference::parse(image.name);
-  if (!name) return false;
-  for (size_t i = 0; i < filter.size(); ++i) {
-    const bool tagged =
-        texts[i].find(':', texts[i].rfind('/') == std::string::npos ? 0 : texts[i].rfind('/')) !=
-        std::string::npos;
-    if (name->name() == filter[i].name() && (!tagged || name->tag == filter[i].tag)) return true;
+/// The names and patterns after `kiln images`: "app", "app:1", "team/*".
+class NameFilter {
+ public:
+  static Result<NameFilter> parse(const std::vector<std::string>& texts) {
+    NameFilter filter;
+    for (const std::string& text : texts) {
+      if (text.find_first_of("*?[") != std::string::npos) {
+        KILN_TRY(check_glob(text));
+        filter.patterns_.push_back(text);
+        continue;
+      }
+      KILN_TRY_ASSIGN(oci::Reference name, oci::Reference::parse(text));
+      if (!oci::has_tag(text)) name.tag.clear();
+      filter.names_.push_back(std::move(name));
+    }
+    return filter;
   }
-  return false;
+  bool accepts(const oci::StoredImage& image) const {
+    if (names_.empty() && patterns_.empty()) return true;
+    const Result<oci::Reference> name = oci::Reference::parse(image.name);
+    if (!name) return false;
+    const auto is_meant = [&](const oci::Reference& asked) {
+      return name->name() == asked.name() && (asked.tag.empty() || name->tag == asked.tag) &&
+             (!asked.digest || name->digest == asked.digest);
+    };
+    return std::ranges::any_of(names_, is_meant) ||
+           std::ranges::any_of(
+               patterns_, [&](const std::string& pattern) { return matches_name(pattern, *name); });
+  }
+
+ private:
+  std::vector<oci::Reference> names_;
+  std::vector<std::string> patterns_;
+};
+
+// A digest shows with the tags of its repository; alone only if there are none.
+void drop_shown_digests(std::vector<oci::StoredImage>& images) {
+  std::set<std::pair<std::string, Digest>> tagged;
+  for (const oci::StoredImage& image : images)
+    if (const auto name = oci::Reference::parse(image.name); name && !name->tag.empty())
+      tagged.emplace(name->name(), image.descriptor.digest);
+  std::erase_if(images, [&](const oci::StoredImage& image) {
+    const auto name = oci::Reference::parse(image.name);
+    return name && name->tag.empty() && tagged.contains({name->name(), image.descriptor.digest});
+  });
+}
+
+/// What is asked for, the newest first.
+Result<std::vector<Listed>> listed_images(Engine& engine, const NameFilter& names,
+                                          const ImageFilter& filter) {
+  KILN_TRY_ASSIGN(std::vector<oci::StoredImage> images, engine.images().list());
+  drop_shown_digests(images);
+  std::vector<Listed> listed;
+  for (oci::StoredImage& image : images) {
+    if (!names.accepts(image)) continue;
+    KILN_TRY_ASSIGN(ImageFacts facts, image_facts(engine, image.descriptor));
+    if (!filter.accepts(image, facts)) continue;
+    const auto made = parse_rfc3339(facts.config_json["created"].as_string());
+    listed.push_back({std::move(image), std::move(facts),
+                      made ? std::optional<ImageTime>(*made) : std::nullopt});
+  }
+  std::ranges::stable_sort(listed, std::greater<>(), &Listed::made);
+  return listed;
 }
 
 // One name goes when it is given; an ID takes the image with all its names, which needs --force if
 // there are several.
 Status remove_image(Engine& engine, const std::string& text, bool force) {
   KILN_TRY_ASSIGN(const oci::StoredImage image, find_image(engine, text));
+  const auto facts = image_facts(engine, image.descriptor);  // a damaged image goes, too
+  const Digest id = facts ? facts->id : image.descriptor.digest;
   // A closed stdout shows in the shell, not here.
   const auto say = [](const char* what, const std::string& name) {
     (void)std::printf("%s: %s\n", what, name.c_str());
@@ -123,7 +198,7 @@ Status remove_image(Engine& engine, const std::string& text, bool force) {
                               .hint("remove the names, or use --force"));
   KILN_TRY(engine.images().remove(image.descriptor.digest));
   for (const std::string& other : names) say("Untagged", other);
-  say("Deleted", image.descriptor.digest.to_string());
+  say("Deleted", id.to_string());
   return {};
 }
 
@@ -132,27 +207,20 @@ Status remove_image(Engine& engine, const std::string& text, bool force) {
 CommandResult run_images(const ImagesOptions& options, const Invocation& invocation) {
   KILN_CMD_TRY_ASSIGN(const std::unique_ptr<Engine> engine,
                       open_engine(options.global, Need::kStores, invocation));
-  std::vector<oci::Reference> names;
-  for (const std::string& text : options.references) {
-    Result<oci::Reference> name = oci::Reference::parse(text);
-    if (!name) return usage_failure(name.error());
-    names.push_back(*std::move(name));
-  }
+  const Result<NameFilter> names = NameFilter::parse(options.references);
+  if (!names) return usage_failure(names.error());
   const Result<ImageFilter> filter = ImageFilter::parse(*engine, options.filters);
   if (!filter) return usage_failure(filter.error());
-  KILN_CMD_TRY_ASSIGN(const std::vector<oci::StoredImage> images, engine->images().list());
   if (options.tree && (options.quiet || !options.format.empty()))
     return usage_failure(
         Error(Code::kInvalidArgument, "--tree cannot be used with --quiet or --format"));
+  KILN_CMD_TRY_ASSIGN(const std::vector<Listed> images, listed_images(*engine, *names, *filter));
   std::vector<Json> rows;
   std::vector<std::vector<std::string>> tree = {{"IMAGE", "ID", "SIZE"}};
-  for (const oci::StoredImage& image : images) {
-    if (!wanted(image, names, options.references)) continue;
-    KILN_CMD_TRY_ASSIGN(const ImageFacts facts, image_facts(*engine, image.descriptor));
-    if (!filter->accepts(image, facts)) continue;
-    rows.push_back(row_of(image, facts, options));
+  for (const Listed& listed : images) {
+    rows.push_back(row_of(listed, options));
     if (!options.tree) continue;
-    KILN_CMD_TRY_ASSIGN(const auto lines, tree_lines(*engine, image, rows.back()));
+    KILN_CMD_TRY_ASSIGN(const auto lines, tree_lines(*engine, listed.image, rows.back()));
     tree.insert(tree.end(), lines.begin(), lines.end());
   }
   if (options.tree) {

@@ -111,8 +111,9 @@ Result<std::vector<Json>> history_rows(Engine& engine, const ImageFacts& facts,
     const bool empty = entry["empty_layer"].as_bool();
     const uint64_t size =
         !empty && layer < manifest.layers.size() ? manifest.layers[layer++].size : 0;
-    const std::string& created = entry["created"].as_string();
-    const auto made = parse_rfc3339(created);
+    const auto made = parse_rfc3339(entry["created"].as_string());
+    const std::string created =
+        made ? format_rfc3339(std::chrono::floor<std::chrono::seconds>(*made)) : "N/A";
     const std::string by = printable(entry["created_by"].as_string());
     Json row = Json::object();
     row.set("ID", "<missing>");
@@ -170,7 +171,8 @@ CommandResult run_history(const HistoryOptions& options, const Invocation& invoc
                       find_image_for(*engine, options.reference, options.platform));
   KILN_CMD_TRY_ASSIGN(const ImageFacts facts, image_facts(*engine, image.descriptor));
   KILN_CMD_TRY_ASSIGN(const std::vector<Json> rows, history_rows(*engine, facts, options));
-  const std::vector<Column> shown(kColumns.begin(), kColumns.end() - 1);
+  std::vector<Column> shown(kColumns.begin(), kColumns.end() - 1);
+  if (!options.human) shown[1] = kColumns.back();
   const Result<std::string> text =
       format_rows(rows, shown, kColumns, options.quiet ? "{{.ID}}" : options.format);
   if (!text) return usage_failure(text.error());

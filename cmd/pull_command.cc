@@ -28,10 +28,14 @@ class PullCommand {
     KILN_TRY_ASSIGN(const auto repository, oci::Repository::open(access_, name, invocation_.stop));
     const auto tags = repository->tags(invocation_.stop);
     if (!tags) return tl::unexpected(tags.error().wrap("list the tags of " + quote(name.name())));
+    bool any_new = false;
     for (const std::string& tag : *tags) {
       name.tag = tag;
-      KILN_TRY(pull(name));
+      KILN_TRY_ASSIGN(const bool is_new, pull_one(name));
+      any_new = any_new || is_new;
     }
+    name.tag.clear();
+    say_end(name, any_new);
     return {};
   }
 
@@ -41,25 +45,29 @@ class PullCommand {
     if (!options_.quiet) (void)std::fputs(text.c_str(), stdout);
   }
 
-  // Without the registry's own name, as docker says it.
-  static std::string repository_of(const oci::Reference& name) {
-    return name.domain == "docker.io" ? name.path : name.name();
-  }
-
-  Status pull(const oci::Reference& name) {
-    KILN_TRY_ASSIGN(const auto before, engine_.images().find(name));
-    const std::string what = name.digest ? name.digest->to_string() : name.tag;
-    say(what + ": Pulling from " + repository_of(name) + "\n");
-    std::atomic<bool> fetched = false;
-    KILN_TRY_ASSIGN(const oci::Descriptor image, fetch(name, fetched));
-    KILN_TRY(engine_.images().tag(name, image));
-    const bool is_new = fetched || !before || before->descriptor.digest != image.digest;
-    say("Digest: " + image.digest.to_string() + "\n");
+  void say_end(const oci::Reference& name, bool is_new) const {
     say(std::string("Status: ") +
         (is_new ? "Downloaded newer image for " : "Image is up to date for ") + name.familiar() +
         "\n");
     (void)std::printf("%s\n", name.to_string().c_str());  // as above
+  }
+
+  Status pull(const oci::Reference& name) {
+    KILN_TRY_ASSIGN(const bool is_new, pull_one(name));
+    say_end(name, is_new);
     return {};
+  }
+
+  /// Whether it is another image than the name had here.
+  Result<bool> pull_one(const oci::Reference& name) {
+    KILN_TRY_ASSIGN(const auto before, engine_.images().find(name));
+    // Without the registry's own name, as docker says it.
+    say((name.digest ? name.to_string() : name.tag) + ": Pulling from " + name.path + "\n");
+    std::atomic<bool> fetched = false;
+    KILN_TRY_ASSIGN(const oci::Descriptor image, fetch(name, fetched));
+    KILN_TRY(engine_.images().tag(name, image));
+    say("Digest: " + image.digest.to_string() + "\n");
+    return fetched || !before || before->descriptor.digest != image.digest;
   }
 
   Result<oci::Descriptor> fetch(const oci::Reference& name, std::atomic<bool>& fetched) {

@@ -94,13 +94,14 @@ TEST_F(RegistryTest, WhatIsPushedSkopeoReadsAndWhatSkopeoCopiesIsPulled) {
   const std::string root = path("elsewhere");
   const Output pulled = expect_ok(kiln_at(root, {"pull", back}));
   const std::string digest = inspect(back)["Digest"].as_string();
-  EXPECT_THAT(pulled.out, HasSubstr("3: Pulling from " + host_ + "/back\n"));
+  EXPECT_THAT(pulled.out, HasSubstr("3: Pulling from back\n"));
   EXPECT_EQ(count(pulled.out, ": Pull complete\n"), 3);
   EXPECT_THAT(pulled.out, HasSubstr("Digest: " + digest + "\nStatus: Downloaded newer image for " +
                                     back + "\n" + back + "\n"));
   EXPECT_THAT(expect_ok(kiln_at(root, {"pull", back})).out,
               HasSubstr("Status: Image is up to date for " + back));
-  EXPECT_EQ(expect_ok(kiln_at(root, {"pull", "-q", "-a", host_ + "/other"})).out, other + "\n");
+  EXPECT_EQ(expect_ok(kiln_at(root, {"pull", "-q", "-a", host_ + "/other"})).out,
+            host_ + "/other\n");
   const std::string from = context("from", {{"Dockerfile", "FROM " + back + "\nRUN cat /a /b\n"}});
   EXPECT_THAT(expect_ok(kiln_at(root, {"build", "--progress=plain", from})).err,
               HasSubstr("from a"));
