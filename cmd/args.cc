@@ -167,6 +167,7 @@ void add_build(Parser& p, const Environment& environment) {
       ->type_name("FILE");
   command.add_option("--max-parallel", b.max_parallel, "Steps that run at once (default 64)")
       ->check(CLI::NonNegativeNumber);
+  add_ignored(command, {"--rm", "--force-rm", "--compress", "--disable-content-trust"});
   command.add_flag("--push", b.push, "Push the image to its registry");
   command.add_flag("--load", b.load, "Put the image into the local store (the default)");
   command.callback([&p] { p.chosen = p.build; });

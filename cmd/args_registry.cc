@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cmd/args_words.h"
+
 namespace kiln::cmd {
 namespace {
 
@@ -48,6 +50,7 @@ void add_imagetools(CLI::App& app, RegistryOptions& options, std::optional<Comma
 void add_registry_commands(CLI::App& app, RegistryOptions& options,
                            std::optional<Command>& chosen) {
   CLI::App& push = *app.add_subcommand("push", "Send an image to its registry");
+  add_ignored(push, {"--disable-content-trust"});
   push.add_option("reference", options.push.reference, "Image, NAME[:TAG]")->required();
   push.add_flag("-a,--all-tags", options.push.all_tags, "All tags of the name");
   push.add_option("--platform", options.push.platform, "Only the image for this platform");
@@ -55,6 +58,7 @@ void add_registry_commands(CLI::App& app, RegistryOptions& options,
   push.callback([&] { chosen = options.push; });
 
   CLI::App& pull = *app.add_subcommand("pull", "Fetch an image from its registry");
+  add_ignored(pull, {"--disable-content-trust"});
   pull.add_option("reference", options.pull.reference, "Image, NAME[:TAG|@DIGEST]")->required();
   pull.add_flag("-a,--all-tags", options.pull.all_tags, "All tags of the name");
   pull.add_option("--platform", options.pull.platform, "The image for this platform");

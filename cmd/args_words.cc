@@ -78,4 +78,8 @@ std::vector<std::string> plain_words(const CLI::App& app, std::vector<std::strin
   return with_empty_values(words);
 }
 
+void add_ignored(CLI::App& command, const std::vector<std::string>& flags) {
+  for (const std::string& flag : flags) command.add_flag(flag)->group("");
+}
+
 }  // namespace kiln::cmd

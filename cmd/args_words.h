@@ -14,4 +14,7 @@ namespace kiln::cmd {
 /// option with an empty value. What stands behind "--" stays.
 std::vector<std::string> plain_words(const CLI::App& app, std::vector<std::string> words);
 
+/// Flags of docker's that make no difference here; --help does not list them.
+void add_ignored(CLI::App& command, const std::vector<std::string>& flags);
+
 }  // namespace kiln::cmd

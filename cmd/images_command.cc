@@ -168,31 +168,63 @@ Result<std::vector<Listed>> listed_images(Engine& engine, const NameFilter& name
   return listed;
 }
 
+// A closed stdout shows in the shell, not here.
+void say(const char* what, const std::string& name) {
+  (void)std::printf("%s: %s\n", what, name.c_str());
+}
+
+Result<std::vector<oci::Reference>> names_of(Engine& engine, const Digest& image) {
+  std::vector<oci::Reference> names;
+  KILN_TRY_ASSIGN(const std::vector<oci::StoredImage> all, engine.images().list());
+  for (const oci::StoredImage& other : all) {
+    auto known = oci::Reference::parse(other.name);
+    if (known && other.descriptor.digest == image) names.push_back(*std::move(known));
+  }
+  return names;
+}
+
+// A digest is no name of its own beside a tag of its repository.
+bool counts(const oci::Reference& name, const std::vector<oci::Reference>& names) {
+  return !name.tag.empty() || std::ranges::none_of(names, [&](const oci::Reference& other) {
+    return !other.tag.empty() && other.name() == name.name();
+  });
+}
+
+// With its last tag a repository's digests go, too: nobody sees them beside a tag.
+Status untag_digests(Engine& engine, const std::string& repository,
+                     std::vector<oci::Reference>& names) {
+  const auto is_of_it = [&](const oci::Reference& one) { return one.name() == repository; };
+  for (const oci::Reference& one : names)
+    if (is_of_it(one) && !one.tag.empty()) return {};
+  for (const oci::Reference& one : names) {
+    if (!is_of_it(one)) continue;
+    KILN_TRY(engine.images().untag(one));
+    say("Untagged", one.familiar());
+  }
+  std::erase_if(names, is_of_it);
+  return {};
+}
+
 // One name goes when it is given; an ID takes the image with all its names, which needs --force if
 // there are several.
 Status remove_image(Engine& engine, const std::string& text, bool force) {
   KILN_TRY_ASSIGN(const oci::StoredImage image, find_image(engine, text));
   const auto facts = image_facts(engine, image.descriptor);  // a damaged image goes, too
   const Digest id = facts ? facts->id : image.descriptor.digest;
-  // A closed stdout shows in the shell, not here.
-  const auto say = [](const char* what, const std::string& name) {
-    (void)std::printf("%s: %s\n", what, name.c_str());
-  };
   const Result<oci::Reference> name = oci::Reference::parse(text);
   bool untagged = false;
   if (name) {
     KILN_TRY_ASSIGN(untagged, engine.images().untag(*name));
   }
   if (untagged) say("Untagged", name->familiar());
-  std::vector<std::string> names;  // that are left
-  KILN_TRY_ASSIGN(const std::vector<oci::StoredImage> all, engine.images().list());
-  for (const oci::StoredImage& other : all) {
-    const auto known = oci::Reference::parse(other.name);
-    if (known && other.descriptor.digest == image.descriptor.digest)
-      names.push_back(known->familiar());
-  }
-  if (untagged && !names.empty()) return {};
-  if (names.size() > 1 && !force)
+  KILN_TRY_ASSIGN(std::vector<oci::Reference> left, names_of(engine, image.descriptor.digest));
+  if (untagged && !name->digest) KILN_TRY(untag_digests(engine, name->name(), left));
+  if (untagged && !left.empty()) return {};
+  std::vector<std::string> names;
+  for (const oci::Reference& one : left) names.push_back(one.familiar());
+  if (std::ranges::count_if(left, [&](const oci::Reference& one) { return counts(one, left); }) >
+          1 &&
+      !force)
     return tl::unexpected(Error(Code::kFailedPrecondition,
                                 "image " + text + " has several names: " + join(names, ", "))
                               .hint("remove the names, or use --force"));

@@ -105,6 +105,13 @@ TEST_F(RegistryTest, WhatIsPushedSkopeoReadsAndWhatSkopeoCopiesIsPulled) {
   const std::string from = context("from", {{"Dockerfile", "FROM " + back + "\nRUN cat /a /b\n"}});
   EXPECT_THAT(expect_ok(kiln_at(root, {"build", "--progress=plain", from})).err,
               HasSubstr("from a"));
+  // With its last tag a repository's digest goes, which is not shown beside it.
+  const std::string pinned = host_ + "/back@" + digest;
+  expect_ok(kiln_at(root, {"pull", "-q", pinned}));
+  EXPECT_EQ(expect_ok(kiln_at(root, {"images", "--format", "{{.Tag}}", host_ + "/back"})).out,
+            "3\n");
+  EXPECT_THAT(expect_ok(kiln_at(root, {"rmi", back})).out,
+              HasSubstr("Untagged: " + back + "\nUntagged: " + pinned + "\n"));
 }
 
 TEST_F(RegistryTest, OutputsPushByDigestAndSeveralPlatforms) {

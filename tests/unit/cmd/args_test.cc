@@ -155,6 +155,8 @@ TEST(ArgsTest, DockersOtherNamesOfCommandsAreTaken) {
   EXPECT_EQ(parsed<RmiOptions>({"image", "rm", "ls"}).references, std::vector<std::string>{"ls"});
   EXPECT_EQ(parsed<BuildOptions>({"buildx", "build", "image"}).context, "image");
   EXPECT_TRUE(parsed<PruneOptions>({"builder", "prune", "-a"}).all);
+  EXPECT_EQ(build({"--rm", "--force-rm=true", "--compress", "--disable-content-trust"}).context,
+            ".");
 }
 
 TEST(ArgsTest, AShortOptionTakesItsValueBehindAnEqualsSign) {
