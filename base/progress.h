@@ -46,8 +46,13 @@ struct BuildWarning {
   std::optional<Digest> vertex;
   std::string detail = {};  // what the rule is about, one sentence
 };
-using Event =
-    std::variant<VertexAdded, VertexStarted, VertexDone, LogChunk, Transfer, BuildWarning>;
+/// Why a step was not found in a cache; before its output, if it was asked for.
+struct CacheMiss {
+  Digest vertex;
+  std::vector<std::string> reasons;  // a line each, the cause first
+};
+using Event = std::variant<VertexAdded, VertexStarted, VertexDone, LogChunk, Transfer, BuildWarning,
+                           CacheMiss>;
 
 /// Thread-safe; never blocks the caller for long and cannot fail a build.
 class ProgressSink {

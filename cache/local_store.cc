@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "cache/explain.h"
 #include "cache/fields.h"
 #include "cache/result_codec.h"
 
@@ -210,13 +211,22 @@ Result<std::optional<KeyRecord>> LocalCacheStore::record(const CacheKey& key) {
   return std::move(row->record);
 }
 
-Result<std::vector<StoredRecord>> LocalCacheStore::history(std::string_view name, size_t limit) {
-  KILN_TRY_ASSIGN(auto query, database_.prepare("SELECT " + std::string(kColumns) +
-                                                " FROM cache_records WHERE name = ?1"
-                                                " ORDER BY created DESC, key LIMIT ?2"));
+Result<std::vector<KeyRecord>> LocalCacheStore::similar(std::string_view name, size_t limit) {
+  KILN_TRY_ASSIGN(
+      auto query,
+      database_.prepare("SELECT " + std::string(kColumns) +
+                        " FROM cache_records WHERE name = ?1 OR substr(name, -length(?2)) = ?2"
+                        " OR (?3 <> '' AND substr(name, 1, length(?3)) = ?3)"
+                        " ORDER BY created DESC, key LIMIT ?4"));
   constexpr size_t kMost = 1U << 30U;
-  query.bind(1, name).bind(2, static_cast<int64_t>(std::min(limit, kMost)));
-  return read_all(query);
+  const StepName parts = split_step_name(name);
+  query.bind(1, name).bind(2, parts.instruction).bind(3, parts.place);
+  query.bind(4, static_cast<int64_t>(std::min(limit, kMost)));
+  KILN_TRY_ASSIGN(std::vector<StoredRecord> stored, read_all(query));
+  std::vector<KeyRecord> records;
+  records.reserve(stored.size());
+  for (StoredRecord& one : stored) records.push_back(std::move(one.record));
+  return records;
 }
 
 Result<std::vector<StoredRecord>> LocalCacheStore::list() {

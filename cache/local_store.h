@@ -34,8 +34,9 @@ class LocalCacheStore : public CacheStore {
   Result<std::unique_ptr<KeyLock>> lock(const CacheKey& key, std::stop_token stop) override;
 
   Result<std::optional<KeyRecord>> record(const CacheKey& key);
-  /// Records of steps with this display name, newest first: candidates for explaining a miss.
-  Result<std::vector<StoredRecord>> history(std::string_view name, size_t limit);
+  /// Records of steps with this display name, or with its place or its instruction (explain.h),
+  /// newest first: candidates for explaining a miss.
+  Result<std::vector<KeyRecord>> similar(std::string_view name, size_t limit);
   Result<std::vector<StoredRecord>> list();
   /// Removes records (and aliases to them) unless a live lease with a number above `oldest_live`
   /// stamped them.

@@ -118,6 +118,7 @@ void add_graph_options(CLI::App& command, BuildOptions& b) {
   add_many(command, "--add-host", b.add_hosts, "Entry of /etc/hosts in RUN, HOST:IP");
   add_many(command, "--ulimit", b.ulimits, "Resource limit of RUN, NAME=SOFT[:HARD]");
   command.add_flag("--no-cache", b.no_cache, "Run every step anew");
+  command.add_flag("--explain", b.explain, "Say of each step that runs why it was not cached");
   add_many(command, "--no-cache-filter", b.no_cache_filter, "Stages whose steps are run anew")
       ->delimiter(',');
   command.add_flag("--pull", b.pull, "Ask the registry for base images even if they are here");

@@ -10,6 +10,7 @@
 #include "cmd/commands.h"
 #include "cmd/config_resolver.h"
 #include "cmd/diagnostics.h"
+#include "cmd/explain_misses.h"
 #include "cmd/fetch_dockerfile.h"
 #include "cmd/image_pusher.h"
 #include "cmd/outputs.h"
@@ -235,6 +236,8 @@ class Build {
     solve.max_parallel = options_.max_parallel;
     solve.caches = {&engine_->cache()};
     for (CacheStore* store : caches_->stores()) solve.caches.push_back(store);
+    if (options_.explain)
+      solve.on_miss = explain_misses({engine_->cache(), engine_->snapshots(), engine_->scratch()});
     solve.on_solved = [this](const SolvedEdge& edge) { caches_->offer(edge); };
     KILN_TRY_ASSIGN(Solution solution,
                     solver.solve(plan_.graph, solve, *progress_, invocation_.stop));

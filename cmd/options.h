@@ -38,7 +38,7 @@ struct BuildOptions {
   std::string call;  // --call METHOD[,format=…]: ask about the Dockerfile instead of building it
   bool check = false;  // --check: --call=check
   std::string target, network = "default", progress, iidfile, metadata_file, cgroup_parent;
-  bool no_cache = false, pull = false, quiet = false, push = false, load = false;
+  bool no_cache = false, explain = false, pull = false, quiet = false, push = false, load = false;
   size_t max_parallel = 0;
   ResourceOptions resources;
 };

@@ -84,6 +84,11 @@ class PlainRenderer : public Renderer {
     if (event.vertex) line(steps_.step(*event.vertex), "WARN: " + warning_line(event));
   }
 
+  void on(const CacheMiss& event) {
+    for (const std::string& reason : event.reasons)
+      line(steps_.step(event.vertex), "not cached: " + printable(reason));
+  }
+
   void head(Step& step) {
     last_number_ = step.number;
     (void)std::fprintf(err_, "#%d %s\n", step.number, step.name.c_str());

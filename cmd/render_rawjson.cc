@@ -114,6 +114,17 @@ class RawJsonRenderer : public Renderer {
     write("warnings", std::move(item));
   }
 
+  // Not BuildKit's; its readers pass over what they do not know.
+  void on(const CacheMiss& event) {
+    Json item = Json::object();
+    item.set("vertex", event.vertex.to_string());
+    Json reasons = Json::array();
+    for (const std::string& reason : event.reasons) reasons.push_back(reason);
+    item.set("reasons", std::move(reasons));
+    item.set("timestamp", now());
+    write("cacheMisses", std::move(item));
+  }
+
   std::mutex mutex_;  // everything below
   std::FILE* err_;
   const Clock& clock_;

@@ -26,6 +26,7 @@ struct Step {
   std::deque<std::string> last_lines;  // at most StepTable::kKeptLines
   std::vector<Transfer> transfers;     // the latest of each name
   std::vector<std::string> warnings;   // ready to be shown
+  std::vector<std::string> misses;     // why it was not cached
 };
 
 class StepTable {

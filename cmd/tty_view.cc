@@ -90,6 +90,11 @@ void TtyView::on(const BuildWarning& event, SteadyTime /*now*/) {
   if (event.vertex) steps_.step(*event.vertex).warnings.push_back(warning_line(event));
 }
 
+void TtyView::on(const CacheMiss& event, SteadyTime /*now*/) {
+  std::vector<std::string>& misses = steps_.step(event.vertex).misses;
+  for (const std::string& reason : event.reasons) misses.push_back(one_line(reason));
+}
+
 std::string TtyView::colored(const char* color, std::string text) const {
   if (color_ == Color::kNo || color[0] == '\0') return text;
   return color + std::move(text) + std::string(kPlain);
@@ -123,6 +128,9 @@ TtyView::Block TtyView::block(Step& step, const TerminalSize& size, SteadyTime n
       row(std::string(" => ") + label_of(step) + step.name, seconds, size, color_of(step)));
   for (const std::string& warning : step.warnings)
     block.rows.push_back(row(" => WARN: " + warning, seconds, size, kYellow));
+  for (const std::string& reason : step.misses)
+    block.rows.push_back(
+        colored(kYellow, cut_to_columns(" => => not cached: " + reason, size.columns - 1)));
   if (block.ended) return block;
   for (const Transfer& transfer : step.transfers)
     if (!transfer.complete)

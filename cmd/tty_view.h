@@ -45,6 +45,7 @@ class TtyView {
   void on(const LogChunk& event, SteadyTime now);
   void on(const Transfer& event, SteadyTime now);
   void on(const BuildWarning& event, SteadyTime now);
+  void on(const CacheMiss& event, SteadyTime now);
 
   std::string header(const TerminalSize& size, SteadyTime now, size_t total,
                      const char* state) const;

@@ -14,6 +14,7 @@ Loop::Loop(const llb::Graph& graph, const SolverConfig& config, const SolveOptio
            ProgressSink& sink)
     : graph_(graph),
       on_solved_(options.on_solved),
+      on_miss_(options.on_miss),
       tasks_(*config.workers),
       caches_(options.caches, config.load),
       progress_(graph, sink),
@@ -137,7 +138,22 @@ void Loop::act(EdgeId id, const Execute& action) {
   std::vector<RefPtr> inputs;
   for (size_t i = 0; i < graph_.vertex(slot.output.vertex).inputs.size(); ++i)
     inputs.push_back(input_ref(slot, i));
-  jobs_.execute(asker(id), action.record, std::move(inputs));
+  VertexJobs::Announce announce;
+  if (on_miss_)
+    announce = [this, miss = miss_of(slot, action.record)](JobContext& job) {
+      return on_miss_(miss, job);
+    };
+  jobs_.execute(asker(id), action.record, std::move(inputs), std::move(announce));
+}
+
+Miss Loop::miss_of(const Slot& slot, const std::optional<KeyRecord>& record) {
+  const llb::Vertex& vertex = graph_.vertex(slot.output.vertex);
+  Miss miss{
+      record, vertex.meta.ignore_cache, slot.edge.answer().freshness == Freshness::kStale, {}};
+  for (const llb::Output& input : vertex.inputs)
+    miss.inputs.push_back({graph_.vertex(input.vertex).meta.name,
+                           slots_[edge_of(input)].source == EdgeSource::kExecuted});
+  return miss;
 }
 
 void Loop::act(EdgeId id, const SaveAlias& action) {

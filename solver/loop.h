@@ -57,6 +57,7 @@ class Loop : private JobListener {
   void act(EdgeId id, const PublishDelay& action);
   void act(EdgeId id, const PublishResult& action);
   VertexJobs::Asker asker(EdgeId id) const { return {id, slots_[id].output}; }
+  Miss miss_of(const Slot& slot, const std::optional<KeyRecord>& record);
   const RefPtr& input_ref(const Slot& slot, size_t input);
   static SolvedEdge solved(const Slot& slot);
   void end_cached(llb::VertexId vertex);
@@ -66,6 +67,7 @@ class Loop : private JobListener {
 
   const llb::Graph& graph_;
   const std::function<void(const SolvedEdge&)> on_solved_;
+  const std::function<AfterMiss(const Miss&, JobContext&)> on_miss_;
   std::stop_source stop_;
   TaskQueue tasks_;
   CacheAccess caches_;

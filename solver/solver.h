@@ -19,6 +19,7 @@
 #pragma once
 
 #include "base/workers.h"
+#include "cache/explain.h"
 #include "solver/operation.h"
 
 #include <functional>
@@ -46,12 +47,23 @@ struct SolvedEdge {
   std::optional<std::chrono::sys_time<std::chrono::nanoseconds>>
       created;  // of the cached or fresh result
 };
+/// A step that is about to execute although there are caches.
+struct Miss {
+  std::optional<KeyRecord> record;  // nullopt: it has no key
+  bool ignores_cache = false;       // it was asked to
+  bool stale = false;  // so, or a step that it builds on was: its result must be of this build
+  std::vector<ExplainedInput> inputs;
+};
+/// Called with the result (of output 0) of what was missed, when it is saved; may be empty.
+using AfterMiss = std::function<void(Ref& result, JobContext& job)>;
 struct SolveOptions {
   size_t max_parallel = 0;  // executing vertices; 0: 64
   std::vector<CacheStore*>
       caches;  // in lookup order; the first is the local one: results are saved there
   /// Told of each edge as soon as its result is there, on the loop's thread. Must not block.
   std::function<void(const SolvedEdge&)> on_solved = {};
+  /// Told of each execution before it begins, on its worker.
+  std::function<AfterMiss(const Miss&, JobContext&)> on_miss = {};
 };
 struct Solution {
   std::vector<RefPtr> targets;    // in the graph's order

@@ -214,13 +214,14 @@ void VertexJobs::release_lock(const Asker& asker) {
 // ---- executions
 
 void VertexJobs::execute(const Asker& asker, std::optional<KeyRecord> record,
-                         std::vector<RefPtr> inputs) {
+                         std::vector<RefPtr> inputs, Announce announce) {
   const llb::VertexId id = asker.output.vertex;
   Vertex& vertex = vertices_[id];
   if (vertex.execution.value) return deliver_output(asker, *vertex.execution.value);
   if (!join(vertex.execution, asker)) return;
   vertex.record = std::move(record);
   vertex.inputs = std::move(inputs);
+  vertex.announce = std::move(announce);
   ready_.emplace(vertex.users_ahead, reversed(id));
 }
 
@@ -229,15 +230,19 @@ void VertexJobs::start_execution(llb::VertexId id) {
   env_.progress.start_execution(id);
   env_.tasks.start(
       [this, id, inputs = std::exchange(vertex.inputs, {}),
-       record = std::exchange(vertex.record, {})] { return run_execution(id, inputs, record); },
+       record = std::exchange(vertex.record, {}), announce = std::exchange(vertex.announce, {})] {
+        return run_execution(id, inputs, record, announce);
+      },
       [this, id](Result<Outputs> outputs) { on_executed(id, std::move(outputs)); });
 }
 
 // On a worker, under the key's lock: the results are saved before others look for them.
 Result<VertexJobs::Outputs> VertexJobs::run_execution(llb::VertexId id,
                                                       const std::vector<RefPtr>& inputs,
-                                                      const std::optional<KeyRecord>& record) {
+                                                      const std::optional<KeyRecord>& record,
+                                                      const Announce& announce) {
   JobContext job = context(id);
+  const auto after = announce ? announce(job) : nullptr;
   KILN_TRY_ASSIGN(std::vector<RefPtr> refs, vertices_[id].operation->execute(inputs, job));
   Outputs outputs;
   outputs.reserve(refs.size());
@@ -248,6 +253,7 @@ Result<VertexJobs::Outputs> VertexJobs::run_execution(llb::VertexId id,
     const auto created = env_.caches.save(output_record, *ref, job);
     outputs.push_back({std::move(ref), created});
   }
+  if (after && !outputs.empty()) after(*outputs.front().ref, job);
   return outputs;
 }
 

@@ -62,7 +62,10 @@ class VertexJobs {
   /// All outputs of a vertex share one lock: that of output 0.
   void take_lock(const Asker& asker, KeyRecord record);
   void release_lock(const Asker& asker);  // if this edge holds it
-  void execute(const Asker& asker, std::optional<KeyRecord> record, std::vector<RefPtr> inputs);
+  /// Called on the worker before the operation, and what it returns after it; either may be empty.
+  using Announce = std::function<std::function<void(Ref&, JobContext&)>(JobContext&)>;
+  void execute(const Asker& asker, std::optional<KeyRecord> record, std::vector<RefPtr> inputs,
+               Announce announce);
   /// Starts what was asked for since the last call, as far as there are slots; nothing once a stop
   /// is requested.
   void start_pending();
@@ -90,6 +93,7 @@ class VertexJobs {
     Shared<Outputs> execution;
     std::optional<KeyRecord> record;  // until the execution starts
     std::vector<RefPtr> inputs;
+    Announce announce;
   };
   struct MapOutcome {
     llb::VertexId vertex;
@@ -109,7 +113,7 @@ class VertexJobs {
   void deliver_lock(Vertex& vertex, const Asker& asker);
   void start_execution(llb::VertexId id);
   Result<Outputs> run_execution(llb::VertexId id, const std::vector<RefPtr>& inputs,
-                                const std::optional<KeyRecord>& record);
+                                const std::optional<KeyRecord>& record, const Announce& announce);
   void on_executed(llb::VertexId id, Result<Outputs> outputs);
   void deliver_output(const Asker& asker, const Outputs& outputs);
   void call_operation(llb::VertexId id, std::function<void()> begin);

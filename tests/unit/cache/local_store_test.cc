@@ -110,11 +110,12 @@ TEST_F(LocalCacheStoreTest, TellsTheHistoryOfAStepNewestFirst) {
   ASSERT_TRUE(store_->save(first, result("x")));
   ASSERT_TRUE(store_->save(second, result("y")));
   ASSERT_TRUE(store_->save(other, result("z")));
-  const auto history = store_->history("[2/2] RUN make", 10).value();
-  ASSERT_EQ(history.size(), 2U);
-  EXPECT_EQ(history[0].record, second);
-  EXPECT_EQ(history[1].record, first);
-  EXPECT_EQ(store_->history("[2/2] RUN make", 1).value().size(), 1U);
+  EXPECT_EQ(store_->similar("[2/2] RUN make", 10).value(), (std::vector{second, first}));
+  EXPECT_EQ(store_->similar("[2/2] RUN make", 1).value().size(), 1U);
+  // In another place, with more steps around it; and another instruction in its place.
+  EXPECT_EQ(store_->similar("[3/9] RUN make", 10).value(), (std::vector{second, first}));
+  EXPECT_EQ(store_->similar("[2/9] RUN make all", 10).value(), (std::vector{second, first}));
+  EXPECT_TRUE(store_->similar("[3/9] RUN make all", 10).value().empty());
   EXPECT_EQ(store_->list().value().size(), 3U);
   EXPECT_EQ(store_->record(first.key()).value(), first);
 }

@@ -71,6 +71,12 @@ TEST_F(PlainTest, AStepFromCacheIsOneLineWithItsName) {
   EXPECT_THAT(out_.text(), HasSubstr("#2 cached\n#2 CACHED\n\n"));
 }
 
+TEST_F(PlainTest, WhyAStepWasNotCachedIsALineEach) {
+  see(0, started("RUN x"));
+  see(0, CacheMiss{vertex("RUN x"), {"first", "second\x01"}});
+  EXPECT_EQ(out_.text(), "#1 RUN x\n#1 not cached: first\n#1 not cached: second\\x01\n");
+}
+
 TEST_F(PlainTest, AStepThatWasSolvedBeforeIsNotToldAgain) {
   see(0, started("fetch"));
   see(10, ended("fetch"));
@@ -209,6 +215,14 @@ TEST_F(RawJsonTest, TransfersAreStatuses) {
   EXPECT_EQ(all[0]["statuses"].elements().at(0)["current"].dump(), "1");
   EXPECT_EQ(all[0]["statuses"].elements().at(0).find("completed"), nullptr);
   EXPECT_EQ(all[1]["statuses"].elements().at(0)["completed"].as_string(), kNow);
+}
+
+TEST_F(RawJsonTest, CacheMissesAreAListOfTheirOwn) {
+  renderer_->on_event(CacheMiss{vertex("a"), {"one", "two"}});
+  const Json miss = lines()[0]["cacheMisses"].elements().at(0);
+  EXPECT_EQ(miss["vertex"].as_string(), vertex("a").to_string());
+  EXPECT_EQ(miss["reasons"].strings(), (std::vector<std::string>{"one", "two"}));
+  EXPECT_EQ(miss["timestamp"].as_string(), kNow);
 }
 
 TEST(MakeRendererTest, AutoDependsOnTheTerminal) {

@@ -57,6 +57,14 @@ TEST_F(TtyViewTest, ShowsTransfersWithBytesUntilTheyAreComplete) {
   EXPECT_THAT(live(0), SizeIs(3));
 }
 
+TEST_F(TtyViewTest, WhyAStepWasNotCachedStaysBelowIt) {
+  see(0, started("a"));
+  see(0, CacheMiss{vertex("a"), {"first\nline", "second"}});
+  see(500, ended("a"));
+  EXPECT_THAT(live(900), ElementsAre(HasSubstr("[+]"), HasSubstr("=> a"),
+                                     " => => not cached: first line", " => => not cached: second"));
+}
+
 TEST_F(TtyViewTest, NoRowIsWiderThanTheTerminal) {
   see(0, started("RUN " + std::string(300, 'x')));
   see(0, output("RUN " + std::string(300, 'x'),
