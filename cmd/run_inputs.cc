@@ -134,7 +134,8 @@ std::vector<std::string> proxy_variables(const Environment& environment) {
   std::vector<std::string> variables;
   for (const auto& [name, value] : environment) {
     for (const char* known : {"http_proxy", "https_proxy", "no_proxy", "all_proxy"})
-      if (name == known || name == to_upper(known)) variables.push_back(name + ("=" + value));
+      if (name == known || name == to_upper(known))
+        variables.push_back(std::string(name).append("=").append(value));
   }
   return variables;
 }

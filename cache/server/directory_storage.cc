@@ -190,13 +190,14 @@ Status DirectoryStorage::each_blob(const std::function<Status(const BlobEntry&)>
     KILN_TRY_ASSIGN(const std::vector<std::string> folders, names_in(top));
     const std::string prefix = std::string(to_string(algorithm)) + ":";
     for (const std::string& folder : folders) {
-      const std::string path = top + ("/" + folder);
+      const std::string path = std::string(top).append("/").append(folder);
       KILN_TRY_ASSIGN(const std::vector<std::string> names, names_in(path));
       for (const std::string& name : names) {
         const auto digest = BlobDigest::parse(prefix + name);
         if (!digest) continue;  // not ours
         struct stat st {};
-        if (::stat((path + ("/" + name)).c_str(), &st) != 0) continue;  // it went
+        if (::stat(std::string(path).append("/").append(name).c_str(), &st) != 0)
+          continue;  // it went
         KILN_TRY(visit({*digest, static_cast<uint64_t>(st.st_size), touched_at(st)}));
       }
     }

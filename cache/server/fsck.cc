@@ -306,7 +306,9 @@ class Checker {
       const RecordKey key{repository, RecordKind::kTag, name};
       KILN_TRY_ASSIGN(const bool nowhere, is_lost(key));
       if (nowhere)
-        lost(key, "tag " + quote(repository + (":" + name)) + " leads to no manifest",
+        lost(key,
+             "tag " + quote(std::string(repository).append(":").append(name)) +
+                 " leads to no manifest",
              "push it again, or --repair removes the tag");
     }
     return {};

@@ -81,7 +81,7 @@ void CdiRegistry::read_directory(const std::string& directory, size_t number) {
   for (const std::string& name : names) {
     const auto syntax = syntax_of(name);
     if (!syntax) continue;
-    auto spec = read_spec(directory + ("/" + name), *syntax);
+    auto spec = read_spec(std::string(directory).append("/").append(name), *syntax);
     if (spec)
       add(*std::move(spec), number);
     else

@@ -41,7 +41,7 @@ Status DeviceGrants::add(std::string_view text) {
       return fail(Code::kInvalidArgument, "unknown field " + quote(field));
     alias = field.substr(field.find('=') + 1);
   }
-  if (const Status valid = check_cdi_kind(name.substr(0, name.find('='))); !valid) return valid;
+  if (Status valid = check_cdi_kind(name.substr(0, name.find('='))); !valid) return valid;
   if (alias.empty())
     names.push_back(name);
   else
