@@ -53,8 +53,11 @@ std::optional<ContentRange> parse_content_range(std::string_view text) {
 
 bool is_known_to_client(const Request& request, const std::string& etag) {
   const std::vector<std::string> known = request.header_list("if-none-match");
-  return std::any_of(known.begin(), known.end(),
-                     [&](const std::string& tag) { return tag == etag || tag == "*"; });
+  return std::any_of(known.begin(), known.end(), [&](const std::string& tag) {
+    // Weak ones are as good here (RFC 9110, 13.1.2).
+    const bool weak = tag.starts_with("W/");
+    return std::string_view(tag).substr(weak ? 2 : 0) == etag || tag == "*";
+  });
 }
 
 // Files are sent without a copy, other bytes as they are fetched.

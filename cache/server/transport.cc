@@ -65,7 +65,7 @@ class PlainTransport : public Transport {
     auto offset = static_cast<off_t>(file.offset);
     const off_t end = offset + static_cast<off_t>(file.length);
     while (offset < end) {
-      deadline.in(stall);
+      deadline.never();  // threads and disks are waited for, not the client
       int sent_errno = 0;
       const auto send = [&]() -> ssize_t {
         const auto left = std::min<uint64_t>(kSendfileBytes, static_cast<uint64_t>(end - offset));
@@ -76,6 +76,7 @@ class PlainTransport : public Transport {
       const ssize_t n = co_await on_pool(pool, send);
       if (n > 0 || (n < 0 && sent_errno == EINTR)) continue;
       if (n == 0 || sent_errno != EAGAIN) co_return false;  // the file is shorter: cut off
+      deadline.in(stall);
       error_code error;
       auto token = asio::redirect_error(asio::use_awaitable, error);
       co_await socket_.async_wait(tcp::socket::wait_write, token);
@@ -120,6 +121,7 @@ class TlsTransport : public Transport {
         const auto left = std::min<uint64_t>(buffer.size(), end - offset);
         return ::pread(file.fd.get(), buffer.data(), left, static_cast<off_t>(offset));
       };
+      deadline.never();  // as above
       const ssize_t n = co_await on_pool(pool, read);
       if (n <= 0) co_return false;
       const std::string_view piece(buffer.data(), static_cast<size_t>(n));

@@ -51,7 +51,8 @@ class Transport {
   virtual asio::awaitable<bool> handshake() = 0;
   /// 0: the end, or an error.
   virtual asio::awaitable<size_t> read_some(std::span<std::byte> buffer) = 0;
-  // False: the client went away. Both renew `deadline` whenever something went out.
+  // False: the client went away. Both renew `deadline` whenever something went out, and it does not
+  // run while it is this side that is waited for.
   virtual asio::awaitable<bool> write(std::string_view data) = 0;
   virtual asio::awaitable<bool> send_file(const FileRange& file, asio::thread_pool& pool) = 0;
   virtual asio::awaitable<void> shutdown_send() = 0;

@@ -1,5 +1,7 @@
 // The server's way with connections: what clients do wrong, slowly, or at once.
 #include <gmock/gmock.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <latch>
 #include <thread>
@@ -291,6 +293,53 @@ class StuckHandler : public Handler {
  private:
   std::latch released_{1};
 };
+
+/// Sends a file, and keeps the thread of whoever asks for something else.
+class FileHandler : public Handler {
+ public:
+  explicit FileHandler(uint64_t bytes) : bytes_(bytes) {
+    file_ = Fd(::memfd_create("kiln-test", MFD_CLOEXEC));
+    EXPECT_EQ(::ftruncate(file_.get(), static_cast<off_t>(bytes)), 0);
+  }
+  Started start(Request& request) override {
+    if (request.path == "/file")
+      return Response{200, {}, FileRange{must(file_.duplicate()), 0, bytes_}, {}};
+    entered_.count_down();
+    released_.wait();
+    return Response{};
+  }
+  void finished(const Request&, int, uint64_t, uint64_t) override {}
+  void wait_until_entered() { entered_.wait(); }
+  void release() { released_.count_down(); }
+
+ private:
+  const uint64_t bytes_;
+  Fd file_;
+  std::latch entered_{1}, released_{1};
+};
+
+TEST_F(HttpServerTest, AClientIsNotDroppedForWhatTheServerIsLateWith) {
+  constexpr uint64_t kBytes = 32U << 20U;
+  FileHandler handler(kBytes);
+  HttpOptions options;
+  options.disk_threads = 1;
+  options.stall_timeout = options.header_timeout = std::chrono::milliseconds(500);
+  server_ = must(HttpServer::start(options, handler, registry_.metrics().gauges));
+  RawClient reader = client(), blocker = client(), stalled = client();
+  reader.send(head("GET /file", "Connection: close\r\n"));
+  blocker.send(head("GET /"));
+  handler.wait_until_entered();
+  size_t received = 0;
+  {
+    std::jthread reading([&] { received = reader.rest().size(); });
+    stalled.send("GET /");
+    EXPECT_EQ(stalled.rest(), "");  // later than the reader would have been
+    handler.release();
+  }
+  EXPECT_GT(received, kBytes);
+  EXPECT_EQ(registry_.metrics().gauges.timeouts, 1U);
+  server_->stop();
+}
 
 TEST_F(HttpServerTest, ThatItLivesIsSaidEvenWhileEveryThreadWaits) {
   StuckHandler handler;
