@@ -41,7 +41,10 @@ class Eviction {
     for (const std::string& tag : *tags) {
       if (!cache::is_entry_tag(tag)) continue;
       ApiStatus added = collect_entry(repository, tag);
-      if (!added && added.error().status != 404) return added;  // 404: it went meanwhile
+      if (added) continue;
+      // It went meanwhile, or is damaged, which fsck tells of.
+      const int status = added.error().status;
+      if (status != 404 && status != 400) return added;
     }
     return {};
   }

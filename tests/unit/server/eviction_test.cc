@@ -86,6 +86,14 @@ TEST_F(EvictionTest, TheLongestUnusedGoWhileThereIsTooMuch) {
   EXPECT_EQ(registry_.ask({"GET", "/v2/app/manifests/" + digest_of(first)}).status, 200);
 }
 
+TEST_F(EvictionTest, ADamagedEntryKeepsNoOtherOne) {
+  const std::string hex = digest_of(put("app", tag('a'), {})).substr(7);
+  (void)put("app", tag('b'), {push("app", "layer")});
+  must(write_file(registry_.path("store/blobs/sha256/" + hex.substr(0, 2) + "/" + hex), "{"));
+  EXPECT_EQ(evict({hours(2), {}}, hours(3)).entries, 1);
+  EXPECT_THAT(tags("app"), ElementsAre(tag('a')));
+}
+
 TEST_F(EvictionTest, ReachesAllRepositories) {
   (void)put("a", tag('a'), {push("a", "one")});
   (void)put("b/c", tag('a'), {push("b/c", "two")});
