@@ -123,11 +123,13 @@ ApiResult<std::optional<std::string>> CacheApi::manifest(const Place& place,
   const auto found = registry_.find_manifest(place.repository, tag);
   if (!found && found.error().status == 404) return std::nullopt;
   if (!found) return tl::unexpected(found.error());
-  KILN_TRY_ASSIGN(std::string text, registry_.manifest_text(*found));
+  ApiResult<std::string> text = registry_.manifest_text(*found);
+  if (!text && text.error().status == 404) return std::nullopt;  // damage; who builds makes it anew
+  if (!text) return tl::unexpected(text.error());
   // What is looked up is what eviction leaves alone.
   KILN_TRY(registry_.keep_manifest(place.repository, found->digest,
                                    Clock::system().now() - kNoteUseAfter));
-  return text;
+  return *std::move(text);
 }
 
 ApiResult<Json> CacheApi::lookup(const Place& place, const Json& request) {

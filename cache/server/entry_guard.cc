@@ -5,6 +5,11 @@
 #include "cache/entry_manifest.h"
 
 namespace kiln::server {
+namespace {
+
+constexpr int kUnavailableStatus = 503;
+
+}  // namespace
 
 bool same_entry(const std::string& a, const std::string& b) {
   const auto one = cache::decode_claim(a), other = cache::decode_claim(b);
@@ -15,9 +20,11 @@ ApiStatus check_entry_stays(Registry& registry, const std::string& repository,
                             const std::string& tag, std::string_view manifest) {
   if (!cache::is_entry_tag(tag)) return {};
   const auto found = registry.find_manifest(repository, tag);
-  if (!found) return {};  // also what is wrong with the repository: storing says so
-  KILN_TRY_ASSIGN(const std::string text, registry.manifest_text(*found));
-  const auto entry = cache::entry_in_manifest(text);
+  const auto text = found ? registry.manifest_text(*found) : tl::unexpected(found.error());
+  // What is there may be sound, and can be read later.
+  if (!text && text.error().status == kUnavailableStatus) return tl::unexpected(text.error());
+  if (!text) return {};
+  const auto entry = cache::entry_in_manifest(*text);
   KILN_TRY_ASSIGN(const Digest key, Digest::parse("sha256:" + tag.substr(tag.size() - 64)));
   if (!entry || !cache::decode_entry(CacheKey{key}, *entry)) return {};
   const auto replacement = cache::entry_in_manifest(manifest);

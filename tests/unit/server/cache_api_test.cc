@@ -118,6 +118,26 @@ TEST_F(CacheApiTest, NoOtherRouteReplacesAnEntry) {
   EXPECT_EQ(found("a"), entry_made_at("a", 1));
 }
 
+TEST_F(CacheApiTest, AnEntryWhoseBytesAreGoneIsNoneAndIsTakenAnew) {
+  const auto lose = [&] {
+    const Reply head = registry_.ask({"HEAD", "/v2/app/manifests/main." + hex("a")});
+    must(registry_.storage().remove_blob(
+        must(BlobDigest::parse(head.header("docker-content-digest")))));
+  };
+  EXPECT_EQ(post("publish", publishing("b", entry_made_at("b", 1))).status, 200);
+  EXPECT_EQ(post("publish", publishing("a", entry_made_at("a", 1))).status, 200);
+  lose();
+  const Reply both = post("lookup", R"({"keys":[")" + hex("a") + R"(",")" + hex("b") + R"("]})");
+  EXPECT_EQ(both.status, 200) << both.body;
+  EXPECT_EQ(must(Json::parse(both.body))["entries"].members().size(), 1U);
+  EXPECT_EQ(post("publish", publishing("a", entry_made_at("a", 2))).body, R"({"kept":0})");
+  EXPECT_EQ(found("a"), entry_made_at("a", 2));
+  lose();
+  const std::string text =
+      cache::entry_manifest({step("a").key(), *oci::decode_base64(entry_made_at("a", 3)), {}});
+  EXPECT_EQ(registry_.ask({"PUT", "/v2/app/manifests/main." + hex("a"), text}).status, 201);
+}
+
 TEST_F(CacheApiTest, RefusesWhatIsNoEntryOfItsKey) {
   struct Row {
     std::string what, body, text, place = "repository=app&tag=main";

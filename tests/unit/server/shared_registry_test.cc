@@ -3,6 +3,7 @@
 
 #include "base/http_client.h"
 #include "base/io.h"
+#include "cache/server/entry_guard.h"
 #include "cache/server/fsck.h"
 #include "cache/server/http_server.h"
 #include "tests/unit/server/registry_fixture.h"
@@ -174,6 +175,16 @@ TEST_F(SharedRegistryTest, ThatTheBucketIsSetUpWronglyIsForTheLogAndNotForClient
   const Reply reply = left_.ask({"GET", "/v2/a/manifests/v1"});
   EXPECT_EQ(reply.status, 503);
   EXPECT_THAT(reply.body, Not(HasSubstr(FakeS3::kBucket)));
+}
+
+TEST_F(SharedRegistryTest, AnEntryThatCannotBeReadJustNowIsNotReplaced) {
+  const std::string tag = "main." + std::string(64, 'a');
+  EXPECT_TRUE(check_entry_stays(left_.registry(), "a", tag, "{}"));
+  s3_.set_fault([](const fake::Request& request) -> std::optional<fake::Response> {
+    if (request.path.find("/tags/") == std::string::npos) return std::nullopt;
+    return FakeS3::error(503, "SlowDown");
+  });
+  EXPECT_EQ(check_entry_stays(left_.registry(), "a", tag, "{}").error().status, 503);
 }
 
 TEST_F(SharedRegistryTest, ReadinessCostsOneRequestAndTellsOfTheBucketsFaults) {
