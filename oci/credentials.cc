@@ -1,6 +1,9 @@
 #include "oci/credentials.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <set>
 
 #include "base/strings.h"
 #include "oci/base64.h"
@@ -47,10 +50,21 @@ std::string credential_key(const std::string& domain) {
   return domain == "docker.io" ? std::string(kHubKey) : domain;
 }
 
+/// What helpers answered, errors too: one that asks for a passphrase does so once.
+struct CredentialStore::Answers {
+  std::mutex mutex;  // all below
+  std::condition_variable_any changed;
+  std::set<std::string> running;  // for these domains
+  std::map<std::string, Result<std::optional<Credentials>>> known;
+};
+
 Result<CredentialStore> CredentialStore::parse(std::string_view config_json,
                                                const HelperPlace* helpers) {
   CredentialStore store;
-  if (helpers != nullptr) store.helpers_ = std::make_shared<const HelperPlace>(*helpers);
+  if (helpers != nullptr) {
+    store.helpers_ = std::make_shared<const HelperPlace>(*helpers);
+    store.answers_ = std::make_shared<Answers>();
+  }
   if (trim(config_json).empty()) return store;
   const auto json = Json::parse(config_json);
   if (!json) return tl::unexpected(json.error().wrap("Docker's config.json"));
@@ -82,14 +96,28 @@ Result<std::optional<Credentials>> CredentialStore::find(const std::string& serv
   const auto own = helper_of_domain_.find(domain);
   const std::string& name = own != helper_of_domain_.end() ? own->second : helper_for_all_;
   if (name.empty() || !helpers_) return in_file;
-  {
-    auto answers = answers_->lock();
-    if (const auto known = answers->find(domain); known != answers->end()) return known->second;
-  }
-  KILN_TRY_ASSIGN(const CredentialHelper helper, CredentialHelper::named(*helpers_, name));
-  KILN_TRY_ASSIGN(std::optional<Credentials> kept, helper.get(credential_key(domain), stop));
-  if (!kept) kept = in_file;
-  (*answers_->lock())[domain] = kept;
+  KILN_TRY_ASSIGN(std::optional<Credentials> kept, ask(name, domain, stop));
+  return kept ? kept : in_file;
+}
+
+Result<std::optional<Credentials>> CredentialStore::ask(const std::string& name,
+                                                        const std::string& domain,
+                                                        const std::stop_token& stop) const {
+  std::unique_lock hold(answers_->mutex);
+  const auto is_over = [&] { return !answers_->running.contains(domain); };
+  if (!answers_->changed.wait(hold, stop, is_over)) return fail(Code::kCancelled, "cancelled");
+  if (const auto known = answers_->known.find(domain); known != answers_->known.end())
+    return known->second;
+  answers_->running.insert(domain);
+  hold.unlock();
+  const auto helper = CredentialHelper::named(*helpers_, name);
+  Result<std::optional<Credentials>> kept =
+      helper ? helper->get(credential_key(domain), stop) : tl::unexpected(helper.error());
+  hold.lock();
+  answers_->running.erase(domain);
+  // Who was stopped has learnt nothing.
+  if (kept || kept.error().code() != Code::kCancelled) answers_->known.emplace(domain, kept);
+  answers_->changed.notify_all();
   return kept;
 }
 

@@ -3,7 +3,6 @@
 // credentials stays in the file as it is.
 #pragma once
 
-#include "base/guarded.h"
 #include "base/json.h"
 #include "base/result.h"
 
@@ -39,16 +38,18 @@ class CredentialStore {
   static Result<CredentialStore> parse(std::string_view config_json,
                                        const HelperPlace* helpers = nullptr);
   /// `domain` as references have it ("docker.io", "localhost:5000"). Runs the helper that the file
-  /// names for it, once; errors as CredentialHelper::get.
+  /// names for it, once: who asks meanwhile waits. Errors as CredentialHelper::get.
   Result<std::optional<Credentials>> find(const std::string& domain, std::stop_token stop) const;
 
  private:
   std::map<std::string, Credentials> by_domain_;
   std::map<std::string, std::string> helper_of_domain_;
   std::string helper_for_all_;
+  struct Answers;
+  Result<std::optional<Credentials>> ask(const std::string& name, const std::string& domain,
+                                         const std::stop_token& stop) const;
   std::shared_ptr<const HelperPlace> helpers_;  // null: none is run
-  std::shared_ptr<Guarded<std::map<std::string, std::optional<Credentials>>>> answers_ =
-      std::make_shared<Guarded<std::map<std::string, std::optional<Credentials>>>>();
+  std::shared_ptr<Answers> answers_;            // null with it
 };
 
 /// config.json for changes: every key that is not the one changed stays, in its place.

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "base/parallel.h"
 #include "oci/credential_helper.h"
 
 namespace kiln::oci {
@@ -91,6 +92,18 @@ TEST_F(CredentialHelperTest, AnIdentityTokenTravelsAsTheSecretOfToken) {
   ASSERT_TRUE(helper().store("r.example", {"u", "", "refresh"}, {}));
   EXPECT_THAT(text("kept"), HasSubstr(R"("Username":"<token>")"));
   EXPECT_EQ(helper().get("r.example", {}).value()->identity_token, "refresh");
+}
+
+TEST_F(CredentialHelperTest, ManyWhoAskAtOnceHaveItRunOnce) {
+  ASSERT_TRUE(helper().store("r.example", {"u", "geheim", ""}, {}));
+  const CredentialStore store =
+      CredentialStore::parse(R"({"credHelpers": {"r.example": "files"}})", &place_).value();
+  ASSERT_TRUE(for_each_at_once(8, 8, [&](size_t) -> Status {
+    KILN_TRY_ASSIGN(const auto found, store.find("r.example", {}));
+    EXPECT_EQ(found.value_or(Credentials()).password, "geheim");
+    return {};
+  }));
+  EXPECT_EQ(text("calls"), "store\nget\n");
 }
 
 TEST_F(CredentialHelperTest, WhatAHelperMayDoWrongIsAnError) {
