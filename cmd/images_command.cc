@@ -150,6 +150,18 @@ void drop_shown_digests(std::vector<oci::StoredImage>& images) {
   });
 }
 
+// One damaged image does not hide the others: what is known of it is shown.
+ImageFacts facts_or_digest(Engine& engine, const oci::StoredImage& image) {
+  Result<ImageFacts> facts = image_facts(engine, image.descriptor);
+  if (facts) return *std::move(facts);
+  const auto name = oci::Reference::parse(image.name);
+  const std::string warning =
+      "WARNING: image " + (name ? name->familiar() : image.descriptor.digest.to_string()) +
+      " is damaged: " + facts.error().message() + " (pull or build it again, or `kiln rmi`)\n";
+  (void)std::fputs(warning.c_str(), stderr);  // nothing to do if it is gone
+  return ImageFacts{image.descriptor, image.descriptor.digest, Json::object(), 0};
+}
+
 /// What is asked for, the newest first.
 Result<std::vector<Listed>> listed_images(Engine& engine, const NameFilter& names,
                                           const ImageFilter& filter) {
@@ -158,7 +170,7 @@ Result<std::vector<Listed>> listed_images(Engine& engine, const NameFilter& name
   std::vector<Listed> listed;
   for (oci::StoredImage& image : images) {
     if (!names.accepts(image)) continue;
-    KILN_TRY_ASSIGN(ImageFacts facts, image_facts(engine, image.descriptor));
+    ImageFacts facts = facts_or_digest(engine, image);
     if (!filter.accepts(image, facts)) continue;
     const auto made = parse_rfc3339(facts.config_json["created"].as_string());
     listed.push_back({std::move(image), std::move(facts),

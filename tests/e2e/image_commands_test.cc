@@ -50,6 +50,15 @@ TEST_F(ImageCommandsTest, ImagesAreListedFilteredAndFormatted) {
   EXPECT_THAT(bad.err, HasSubstr("unknown key \"labels\" (did you mean label?)"));
 }
 
+TEST_F(ImageCommandsTest, ADamagedImageHidesNoOther) {
+  const std::string id = out({"inspect", "-f", "{{.Id}}", "app:1"}).substr(7, 64);
+  ASSERT_TRUE(remove_tree(root() + "/content/blobs/sha256/" + id));
+  const Output listed = kiln({"images", "--format", "{{.Repository}} {{.CreatedSince}}"});
+  EXPECT_EQ(listed.exit_code, 0);
+  EXPECT_THAT(listed.out, MatchesRegex("base .* ago\napp N/A\nteam/app N/A\n"));
+  EXPECT_THAT(listed.err, HasSubstr("WARNING: image app:1 is damaged: "));
+}
+
 TEST_F(ImageCommandsTest, InspectShowsWhatIsThereAndSaysWhatIsNot) {
   EXPECT_EQ(
       out({"inspect", "-f", "{{json .Config.Cmd}} {{index .Config.Labels \"a.b\"}}", "app:1"}),
