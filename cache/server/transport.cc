@@ -131,11 +131,9 @@ class TlsTransport : public Transport {
     }
     co_return true;
   }
-  asio::awaitable<void> shutdown_send() override {
-    error_code error;
-    auto token = asio::redirect_error(asio::use_awaitable, error);
-    co_await stream_.async_shutdown(token);
-  }
+  // Nothing: OpenSSL reads no more of a body once it has said goodbye, and what is unread resets
+  // the connection. The answer has a length, and says that the connection ends with it.
+  asio::awaitable<void> shutdown_send() override { co_return; }
   std::string certificate_name() override {
     X509* certificate = SSL_get1_peer_certificate(stream_.native_handle());
     if (certificate == nullptr) return {};

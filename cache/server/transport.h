@@ -55,6 +55,7 @@ class Transport {
   // run while it is this side that is waited for.
   virtual asio::awaitable<bool> write(std::string_view data) = 0;
   virtual asio::awaitable<bool> send_file(const FileRange& file, asio::thread_pool& pool) = 0;
+  /// Tells the client, where that can be told without reading less, that nothing more comes.
   virtual asio::awaitable<void> shutdown_send() = 0;
   virtual std::string certificate_name() = 0;  // of a verified client certificate; "": none
   /// Ends whatever is going on, from any thread. The descriptor stays until the destructor: another

@@ -47,6 +47,22 @@ TEST_F(TlsServerTest, ServesThroughTls) {
   EXPECT_THAT(plain.rest(), Not(HasSubstr("ok")));
 }
 
+TEST_F(TlsServerTest, AnAnswerBeforeTheBodyIsReadByWhoeverSendsItAll) {
+  start(options_);
+  const std::string bytes(3U << 20U, 't');
+  for (int round = 0; round < 20; ++round) {
+    HttpRequest early = request("/v2/a/blobs/uploads/none");
+    early.method = "PATCH";
+    StringSource body(bytes);
+    early.body = &body;
+    early.body_bytes = bytes.size();
+    StringSink sink;
+    const auto answer = client_->send(early, sink, {});
+    ASSERT_TRUE(answer) << round << ": " << answer.error().message();
+    EXPECT_EQ(answer->status, 404);
+  }
+}
+
 TEST_F(TlsServerTest, KnowsClientsByTheirCertificates) {
   options_.tls->client_ca = file("cert.pem");
   ServerConfig config;
