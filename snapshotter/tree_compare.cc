@@ -85,7 +85,8 @@ class TreeComparison {
       for (const DirEntry& entry : found) names.insert(entry.name);
     }
     for (const std::string& name : names)
-      KILN_TRY(compare(path.child(name), shown.empty() ? name : shown + "/" + name));
+      KILN_TRY(compare(path.child(name),
+                       shown.empty() ? name : std::string(shown).append("/").append(name)));
     return {};
   }
 
@@ -148,7 +149,7 @@ std::string listed(const std::vector<const TreeChange*>& changes) {
 }
 
 std::string line_of(What what, const std::vector<const TreeChange*>& changes) {
-  const std::string paths = listed(changes);
+  std::string paths = listed(changes);
   const TreeChange& first = *changes.front();
   const std::string from_to = " (" + first.before + " became " + first.now + ")";
   switch (what) {

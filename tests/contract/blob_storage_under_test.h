@@ -85,6 +85,7 @@ class GivenBucketUnderTest : public StorageUnderTest {
     S3StorageOptions options = options_under_test();
     options.client = client();
     options.prefix = prefix_;
+    options.most_copied_bytes = 0;  // copies are made of parts, as of what is huge
     if (!storage_) storage_ = fake::must(S3Storage::open(std::move(options)));
     return *storage_;
   }
