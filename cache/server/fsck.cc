@@ -53,6 +53,10 @@ class Checker {
   Status stopped() const {
     return stop_.stop_requested() ? fail(Code::kCancelled, "cancelled") : Status();
   }
+  /// What is left to do, where --repair is or is not given.
+  const char* advice(const char* without, const char* with) const {
+    return repair_ == Repair::kYes ? with : without;
+  }
   void problem(const std::string& what, const std::string& advice) {
     ++report_.problems;
     tell_(what + ": " + advice);
@@ -81,7 +85,8 @@ class Checker {
         if (findings[i] == Finding::kSound) continue;
         damaged.push_back(window[i]);
         problem("blob " + window[i].digest.to_string() + " is damaged",
-                "--repair puts it into quarantine, then push again what refers to it");
+                advice("--repair puts it into quarantine, then push again what refers to it",
+                       "it goes into quarantine, push again what refers to it"));
       }
     }
     return quarantine(damaged);
@@ -220,7 +225,8 @@ class Checker {
       KILN_TRY_ASSIGN(const bool nowhere, is_lost(key));
       if (nowhere)
         lost(key, quote(repository) + " holds blob " + name + ", which is not there",
-             "--repair forgets that, then push it again");
+             advice("--repair forgets that, then push it again",
+                    "that is forgotten, push it again"));
     }
     for (const std::string& name : names.manifests)
       KILN_TRY(check_manifest(repository, name, names));
@@ -235,7 +241,7 @@ class Checker {
     KILN_TRY_ASSIGN(const bool nowhere, is_lost(key));
     if (nowhere) {
       lost(key, quote(repository) + " has manifest " + name + ", which is not there",
-           "--repair forgets that, then push it again");
+           advice("--repair forgets that, then push it again", "that is forgotten, push it again"));
       return {};
     }
     const Result<BlobDigest> digest = BlobDigest::from_component(name);
@@ -272,7 +278,8 @@ class Checker {
     if (found && (*found)["mediaType"].is_string() &&
         (*found)["size"].as_uint() == (*wanted)["size"].as_uint())
       return {};
-    problem(what + " has a damaged record", "--repair writes it anew");
+    problem(what + " has a damaged record",
+            advice("--repair writes it anew", "it is written anew"));
     if (repair_ == Repair::kNo) return {};
     KILN_TRY(storage_.put_record(key, expected));
     ++report_.repaired;
@@ -309,7 +316,8 @@ class Checker {
         lost(key,
              "tag " + quote(std::string(repository).append(":").append(name)) +
                  " leads to no manifest",
-             "push it again, or --repair removes the tag");
+             advice("push it again, or --repair removes the tag",
+                    "the tag is removed, push it again"));
     }
     return {};
   }
@@ -324,7 +332,7 @@ class Checker {
         KILN_TRY_ASSIGN(const bool nowhere, is_lost(key));
         if (nowhere)
           lost(key, quote(repository) + ": referrer " + name + " is no manifest",
-               "push it again, or --repair forgets it");
+               advice("push it again, or --repair forgets it", "it is forgotten, push it again"));
       }
     }
     return {};
