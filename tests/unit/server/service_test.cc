@@ -1,6 +1,8 @@
 // Who may what, how often, and what is written down of it.
 #include <gmock/gmock.h>
 #include <algorithm>
+#include <array>
+#include <thread>
 
 #include "cache/server/names.h"
 #include "oci/base64.h"
@@ -214,6 +216,26 @@ TEST(ServiceTest, ItIsReadyWhileItsStorageIsThere) {
   EXPECT_EQ(registry.ask({"GET", "/readyz"}).status, 503);
   ASSERT_EQ(std::rename(away.c_str(), store.c_str()), 0);
   EXPECT_EQ(registry.ask({"GET", "/readyz"}).status, 200);
+}
+
+TEST(ServiceTest, ABlobThatTwoPushAtOnceCountsOnce) {
+  const std::string blob(40, 'b'), other(50, 'o');
+  const auto push = [](const TestRegistry& registry, const std::string& bytes) {
+    return registry.ask({"POST", "/v2/a/blobs/uploads/?digest=" + digest_of(bytes), bytes}).status;
+  };
+  for (int round = 0; round < 20; ++round) {
+    ServerConfig config = TestRegistry::open_to_all();
+    config.quotas = {{"**", 100}};
+    const TestRegistry registry(config);
+    std::array<int, 2> statuses{};
+    {
+      std::array<std::jthread, 2> threads;
+      for (size_t i = 0; i < threads.size(); ++i)
+        threads[i] = std::jthread([&, i] { statuses[i] = push(registry, blob); });
+    }
+    EXPECT_THAT(statuses, ::testing::ElementsAre(201, 201));
+    EXPECT_EQ(push(registry, other), 201);
+  }
 }
 
 TEST(ServiceTest, QuotasBoundWhatRepositoriesHoldTogether) {
