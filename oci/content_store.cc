@@ -21,16 +21,20 @@ Result<Digest> write_blob(ContentStore& store, const Lease& lease, std::string_v
   return digest;
 }
 
-Error verified_error(ContentStore& store, const Digest& blob, Error seen) {
-  if (seen.code() != Code::kDataLoss && seen.code() != Code::kInvalidArgument) return seen;
+std::optional<Error> damage_of(ContentStore& store, const Digest& blob) {
   const auto source = store.open(blob);
-  if (!source) return seen;  // moved aside already, where the damage was met at the end
+  if (!source) return std::nullopt;  // moved aside already, where the damage was met at the end
   std::vector<std::byte> buffer(1U << 20U);
   while (true) {
     const Result<size_t> count = (*source)->read(buffer);
     if (!count) return count.error();
-    if (*count == 0) return seen;
+    if (*count == 0) return std::nullopt;
   }
+}
+
+Error verified_error(ContentStore& store, const Digest& blob, Error seen) {
+  if (seen.code() != Code::kDataLoss && seen.code() != Code::kInvalidArgument) return seen;
+  return damage_of(store, blob).value_or(std::move(seen));
 }
 
 }  // namespace kiln::oci

@@ -54,6 +54,10 @@ class ContentStore {
 Result<std::string> read_blob(ContentStore& store, const Digest& blob, uint64_t limit_bytes);
 Result<Digest> write_blob(ContentStore& store, const Lease& lease, std::string_view bytes);
 
+/// Reads `blob` to its end: the store's error if it is corrupt (and moved aside now); nullopt: it
+/// is sound, or gone.
+std::optional<Error> damage_of(ContentStore& store, const Digest& blob);
+
 /// For a reader that gave up on the bytes of `blob` with `seen`: where they made no sense
 /// (kDataLoss, kInvalidArgument), reads the blob to its end. Only so does the store meet the damage
 /// and move the blob aside; else it would count as present for ever, and fetching it anew would be

@@ -23,10 +23,11 @@ bool is_foreign_layer(std::string_view type) {
          type.find(".foreign.") != std::string_view::npos;
 }
 
-BlobContent blob_content(ContentStore& content, const Descriptor& blob) {
-  const auto open = [&content,
-                     digest = blob.digest](uint64_t from) -> Result<std::unique_ptr<Source>> {
-    if (from == 0 && !content.is_known(digest)) return content.open(digest);
+BlobContent blob_content(ContentStore& content, const Descriptor& blob, VerifiedBy verified) {
+  const auto open = [&content, digest = blob.digest,
+                     verified](uint64_t from) -> Result<std::unique_ptr<Source>> {
+    const bool trusted = verified == VerifiedBy::kReceiver || content.is_known(digest);
+    if (from == 0 && !trusted) return content.open(digest);
     KILN_TRY_ASSIGN(Fd fd, content.open_fd(digest));
     if (::lseek(fd.get(), static_cast<off_t>(from), SEEK_SET) < 0) {
       return fail_errno("read", digest.to_string());
@@ -129,6 +130,13 @@ Status ImagePush::check_missing(const std::stop_token& stop) {
   return {};
 }
 
+// A refusal may mean that the blob here is not what its digest says.
+Error ImagePush::with_damage(const Digest& blob, const Error& refusal) const {
+  const bool suspicious = refusal.code() == Code::kInternal || refusal.code() == Code::kDataLoss;
+  if (!suspicious) return refusal;
+  return damage_of(content_, blob).value_or(refusal);
+}
+
 Status ImagePush::send(const PushEvents& events, std::stop_token stop) {
   const auto send_one = [&](size_t i) -> Status {
     const Descriptor& blob = blobs_[i];
@@ -137,12 +145,11 @@ Status ImagePush::send(const PushEvents& events, std::stop_token stop) {
     };
     const auto origins = request_.origins.find(blob.digest);
     static const std::vector<std::string> kNone;
-    const BlobContent content = blob_content(content_, blob);
-    KILN_TRY_ASSIGN(
-        const Upload how,
-        to_->upload(content, origins != request_.origins.end() ? origins->second : kNone, on_bytes,
-                    stop));
-    if (events.on_done) events.on_done(blob, how);
+    const BlobContent content = blob_content(content_, blob, VerifiedBy::kReceiver);
+    const auto how = to_->upload(
+        content, origins != request_.origins.end() ? origins->second : kNone, on_bytes, stop);
+    if (!how) return tl::unexpected(with_damage(blob.digest, how.error()));
+    if (events.on_done) events.on_done(blob, *how);
     return {};
   };
   const auto send_all = [&]() -> Status {

@@ -26,9 +26,16 @@ Result<BlobOrigins> blob_origins(ImageStore& images, ContentStore& content,
 /// Layers that nobody may hand on: their URLs say where they are.
 bool is_foreign_layer(std::string_view type);
 
-/// A blob of the store as it can be sent: from its start verified to its end; what goes on where it
-/// broke off is verified by the registry. Borrows the store.
-BlobContent blob_content(ContentStore& content, const Descriptor& blob);
+/// Who finds out that a blob is damaged. kReceiver: for a registry, which publishes nothing under a
+/// digest that it has not verified (distribution-spec, "Pushing blobs"); hashing the bytes once
+/// more before they leave would take a fifth of a push. What it refuses is looked into:
+/// damage_of().
+enum class VerifiedBy : uint8_t { kSender, kReceiver };
+
+/// A blob of the store as it can be sent: by kSender from its start verified to its end; what goes
+/// on where it broke off is verified by the receiver. Borrows the store.
+BlobContent blob_content(ContentStore& content, const Descriptor& blob,
+                         VerifiedBy verified = VerifiedBy::kSender);
 
 struct PushEvents {
   OnTransfer on_transfer;  // bytes of a blob sent so far
@@ -67,6 +74,7 @@ class ImagePush {
   Status collect_manifest(const std::string& text);
   Status check_missing(const std::stop_token& stop);
   Error wrapped(const Error& error) const;
+  Error with_damage(const Digest& blob, const Error& refusal) const;
 
   ContentStore& content_;
   const Request request_;

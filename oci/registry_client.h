@@ -21,8 +21,8 @@ namespace kiln::oci {
 /// Told the total of a blob's bytes so far.
 using OnBytes = std::function<void(uint64_t)>;
 
-/// A blob that can be sent: its bytes from any place on. A source that finds them damaged returns
-/// kDataLoss before it has handed out the last of them.
+/// A blob that can be sent: its bytes from any place on. A source that verifies them and finds them
+/// damaged returns kDataLoss before it has handed out the last of them.
 struct BlobContent {
   Descriptor blob;
   std::function<Result<std::unique_ptr<Source>>(uint64_t from)> open;

@@ -34,6 +34,7 @@ class PartSource : public Source {
     const auto want = static_cast<size_t>(std::min<uint64_t>(left, buffer.size()));
     if (want == 0) return size_t{0};
     KILN_TRY_ASSIGN(const size_t n, source_->read(buffer.first(want)));
+    if (n == 0) return fail(Code::kDataLoss, "the blob is shorter than its descriptor says");
     done_ += n;
     if (done_ == range_.bytes && range_.to_end) {
       std::byte surplus{};
