@@ -233,6 +233,7 @@ Status remove_image(Engine& engine, const std::string& text, bool force) {
   if (untagged && !name->digest) KILN_TRY(untag_digests(engine, name->name(), left));
   if (untagged && !left.empty()) return {};
   std::vector<std::string> names;
+  names.reserve(left.size());
   for (const oci::Reference& one : left) names.push_back(one.familiar());
   if (std::ranges::count_if(left, [&](const oci::Reference& one) { return counts(one, left); }) >
           1 &&
