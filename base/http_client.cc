@@ -1,7 +1,6 @@
 #include "base/http_client.h"
 
 #include "base/guarded.h"
-#include "base/http_proxy.h"
 #include "base/http_transfer.h"
 #include "base/signals.h"
 
@@ -55,11 +54,7 @@ std::optional<std::string> HttpResponse::header(std::string_view lower_case_name
   return std::nullopt;
 }
 
-std::unique_ptr<HttpClient> HttpClient::create(std::string user_agent) {
-  return create_http_client(std::move(user_agent), "");
-}
-
-std::unique_ptr<HttpClient> create_http_client(std::string user_agent, std::string http_proxy) {
+std::unique_ptr<HttpClient> HttpClient::create(std::string user_agent, std::string http_proxy) {
   return std::make_unique<CurlClient>(
       internal::HttpIdentity{std::move(user_agent), std::move(http_proxy)});
 }

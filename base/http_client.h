@@ -56,7 +56,10 @@ class HttpClient {
   virtual Result<HttpResponse> send(
       const HttpRequest& request, Sink& body, std::stop_token stop,
       const std::function<bool(const HttpResponse&)>& accept = {}) = 0;
-  static std::unique_ptr<HttpClient> create(std::string user_agent);
+  /// Proxies are those of the environment as libcurl reads it (http_proxy, https_proxy,
+  /// HTTPS_PROXY, all_proxy, no_proxy), and for http:// `http_proxy` where it is not "". This
+  /// machine's loopback is reached without one.
+  static std::unique_ptr<HttpClient> create(std::string user_agent, std::string http_proxy = {});
 };
 
 }  // namespace kiln

@@ -1,7 +1,7 @@
 #include "cmd/registries.h"
 
 #include "base/fs.h"
-#include "base/http_proxy.h"
+#include "base/http_client.h"
 
 namespace kiln::cmd {
 namespace {
@@ -87,7 +87,7 @@ Status Registries::prepare() {
   if (!credentials) return tl::unexpected(credentials.error().wrap("read \"" + file + "\""));
   parts->credentials = *std::move(credentials);
   KILN_TRY_ASSIGN(parts->config, read_registries(environment_));
-  parts->http = create_http_client("kiln/" KILN_VERSION, http_proxy(environment_));
+  parts->http = HttpClient::create("kiln/" KILN_VERSION, http_proxy(environment_));
   parts_ = std::move(parts);
   return {};
 }

@@ -18,7 +18,7 @@ namespace kiln::cmd {
 std::string docker_config_path(const Environment& environment);
 /// Its text; "" if there is none.
 Result<std::string> read_docker_config(const std::string& path);
-/// HTTP_PROXY where http_proxy, which libcurl reads, says nothing; else "" (base/http_proxy.h).
+/// HTTP_PROXY where http_proxy, which libcurl reads, says nothing; else "" (base/http_client.h).
 std::string http_proxy(const Environment& environment);
 /// Credential helpers see what the user does.
 oci::HelperPlace helper_place(const Environment& environment);

@@ -53,7 +53,7 @@ struct OpsEnvironment {
   ImageSources images;
   std::map<std::string, LocalContext> contexts;  // by source name: "context", "dockerfile", …
   std::string user_agent = "kiln";               // of http sources
-  std::string http_proxy = {};                   // theirs, as in base/http_proxy.h
+  std::string http_proxy = {};                   // theirs, as in base/http_client.h
   cache::RemoteLayers* remote_layers = nullptr;  // null: there is no shared cache
   Downloads* downloads = nullptr;                // null: an unchanged download is fetched anew
   std::shared_ptr<RemoteFacts> remotes;          // null: every operation asks for itself

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/http_proxy.h"
 #include "base/strings.h"
 #include "solver/ops/file_plan.h"
 #include "solver/ops/work_tree.h"
@@ -142,7 +141,7 @@ class HttpOperation : public Operation {
       job.progress.on_event(Transfer{job.vertex, shown, done, total, false});
     };
     KILN_TRY_ASSIGN(auto blob, environment_.content->writer(*environment_.lease));
-    const auto client = create_http_client(environment_.user_agent, environment_.http_proxy);
+    const auto client = HttpClient::create(environment_.user_agent, environment_.http_proxy);
     KILN_TRY_ASSIGN(const HttpResponse answer, internal::fetch(*client, request, *blob, job.stop));
     if (answer.status == 304) {
       KILN_TRY(environment_.downloads->save(url_, *known, environment_.clock->now()));

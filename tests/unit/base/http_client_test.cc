@@ -1,16 +1,10 @@
-#include "base/http_client.h"
-#include "base/http_proxy.h"
-
-#include <gtest/gtest.h>
-
 #include <latch>
 #include <thread>
 
 #include "base/fs.h"
 #include "base/process.h"
 #include "base/strings.h"
-#include "tests/fakes/http_server.h"
-#include "tests/fakes/must.h"
+#include "tests/unit/base/http_client_fixture.h"
 
 namespace kiln {
 namespace {
@@ -23,26 +17,6 @@ using fake::must;
 using fake::Request;
 using fake::Response;
 using namespace std::chrono_literals;
-
-class HttpClientTest : public testing::Test {
- protected:
-  void serve(HttpServer::Handler handler) { server_ = must(HttpServer::start(std::move(handler))); }
-  void serve(Response response) {
-    serve([response](const Request&) { return response; });
-  }
-  HttpRequest request(std::string_view path = "/") const {
-    HttpRequest r;
-    r.url = server_->url(path);
-    return r;
-  }
-  Result<HttpResponse> send(const HttpRequest& r, std::stop_token stop = {}) {
-    return client_->send(r, body_, stop);
-  }
-
-  std::unique_ptr<HttpServer> server_;
-  std::unique_ptr<HttpClient> client_ = HttpClient::create("kiln/test");
-  StringSink body_;
-};
 
 TEST_F(HttpClientTest, StatusHeadersAndBodyArrive) {
   serve(Response{
@@ -61,7 +35,7 @@ TEST_F(HttpClientTest, StatusHeadersAndBodyArrive) {
 TEST_F(HttpClientTest, AProxyIsAskedForEverythingButThisMachine) {
   serve(Response{.body = "answer"});
   // The server stands for both: a proxy sees whole URLs.
-  const auto client = create_http_client("kiln/test", server_->url());
+  const auto client = HttpClient::create("kiln/test", server_->url());
   HttpRequest r;
   r.url = "http://registry.invalid/v2/";
   must(client->send(r, body_, {}));
@@ -323,79 +297,6 @@ TEST_F(HttpClientTest, ErrorsNameTheUrlWithoutItsSecrets) {
   const std::string message = message_of(send(r));
   EXPECT_EQ(message.find("hunter2"), std::string::npos) << message;
   EXPECT_NE(message.find("/path"), std::string::npos) << message;
-}
-
-// A real TLS server with a certificate that nobody has signed, for as long as it lives.
-class TlsServer {
- public:
-  TlsServer() {
-    must(run_captured(openssl({"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                               "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-                               "-keyout", key(), "-out", certificate()}),
-                      "", 1U << 20U, {}));
-    Pipe output = must(Pipe::create());
-    ProcessSpec spec = openssl({"s_server", "-accept", "localhost:0", "-4", "-www", "-key", key(),
-                                "-cert", certificate()});
-    spec.out = output.write_end.get();
-    server_ = must(Child::spawn(spec));
-    output.write_end.reset();
-    output_.emplace(std::move(output.read_end));
-    read_port();
-  }
-  std::string url() const { return "https://localhost:" + port_ + "/"; }
-  std::string certificate() const { return temp_.path() + "/cert.pem"; }
-
- private:
-  std::string key() const { return temp_.path() + "/key.pem"; }
-  static ProcessSpec openssl(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), "openssl");
-    ProcessSpec spec;
-    spec.argv = std::move(arguments);
-    spec.env = {"PATH=/usr/bin:/bin"};
-    return spec;
-  }
-  // Reads up to the line "ACCEPT 127.0.0.1:4711".
-  void read_port() {
-    std::string text;
-    std::byte byte[1];
-    while (!text.ends_with('\n') || text.find("ACCEPT") == std::string::npos) {
-      if (must(output_->read(byte)) == 0) throw std::runtime_error("openssl s_server: " + text);
-      text.push_back(static_cast<char>(byte[0]));
-    }
-    port_ = trim(text.substr(text.rfind(':') + 1));
-  }
-
-  TempDir temp_ = must(TempDir::create(testing::TempDir(), "kiln-tls-"));
-  std::optional<FdSource> output_;
-  std::optional<Child> server_;
-  std::string port_;
-};
-
-TEST_F(HttpClientTest, TlsIsVerifiedUnlessToldOtherwise) {
-  if (!find_program("openssl", "/usr/bin:/bin")) GTEST_SKIP() << "needs the openssl program";
-  const TlsServer tls;
-  HttpRequest r;
-  r.url = tls.url();
-  EXPECT_EQ(code_of(send(r)), "permission_denied");
-  r.ca_pem = must(read_file(tls.certificate(), 1 << 20));
-  EXPECT_EQ(must(send(r)).status, 200);
-  r.ca_pem.clear();
-  EXPECT_EQ(code_of(send(r)), "permission_denied")
-      << "a connection that was trusted once is not reused";
-  r.insecure_tls = true;
-  EXPECT_EQ(must(send(r)).status, 200);
-  r.insecure_tls = false;
-  EXPECT_EQ(code_of(send(r)), "permission_denied");
-  r.ca_pem = "no certificate";
-  EXPECT_EQ(code_of(send(r)), "permission_denied");
-}
-
-TEST_F(HttpClientTest, ATlsPeerThatStaysSilentTimesOut) {
-  serve(Response{.fault = Fault::kStall, .silent = true});
-  HttpRequest r = request();
-  r.url.replace(0, 4, "https");
-  r.header_timeout = 1s;
-  EXPECT_EQ(code_of(send(r)), "unavailable");
 }
 
 TEST_F(HttpClientTest, ManyThreadsShareOneClient) {
