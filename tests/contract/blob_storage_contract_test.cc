@@ -319,7 +319,7 @@ std::unique_ptr<StorageUnderTest> make() {
 
 std::vector<Maker> storages() {
   std::vector<Maker> all = {&make<DirectoryUnderTest>, &make<BucketUnderTest>};
-  if (GivenBucketUnderTest::is_given()) all.push_back(&make<GivenBucketUnderTest>);
+  if (fake::given_bucket()) all.push_back(&make<GivenBucketUnderTest>);
   return all;
 }
 std::string name_of(const ::testing::TestParamInfo<Maker>& test) {

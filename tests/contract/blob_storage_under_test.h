@@ -1,7 +1,6 @@
 // The storages that the contract suite of BlobStorage is run over.
 #pragma once
 
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +10,7 @@
 #include "cache/server/directory_storage.h"
 #include "cache/server/s3_storage.h"
 #include "tests/fakes/fake_s3.h"
+#include "tests/fakes/given_bucket.h"
 #include "tests/fakes/must.h"
 
 namespace kiln::server {
@@ -75,12 +75,9 @@ class BucketUnderTest : public StorageUnderTest {
   std::unique_ptr<S3Storage> storage_;
 };
 
-/// The one that KILN_TEST_S3=s3://NAME and the variables of AWS lead to (CONTRIBUTING.md), if they
-/// do. What is put there stays.
+/// fake::given_bucket(), if there is one. What is put there stays.
 class GivenBucketUnderTest : public StorageUnderTest {
  public:
-  static bool is_given() { return std::getenv("KILN_TEST_S3") != nullptr; }
-
   BlobStorage& open() override {
     S3StorageOptions options = options_under_test();
     options.client = client();
@@ -96,16 +93,12 @@ class GivenBucketUnderTest : public StorageUnderTest {
   }
 
  private:
-  static std::string variable(const char* name) {
-    const char* value = std::getenv(name);
-    return value != nullptr ? value : "";
-  }
   static S3Options client() {
-    const std::string bucket = variable("KILN_TEST_S3");
+    const fake::BucketAccess access = fake::given_bucket().value();
     S3Options options;
-    options.bucket = bucket.substr(bucket.rfind('/') + 1);
-    options.endpoint = variable("AWS_ENDPOINT_URL");
-    options.credentials = {variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"), ""};
+    options.bucket = access.name;
+    options.endpoint = access.endpoint;
+    options.credentials = {access.key, access.secret, ""};
     return options;
   }
 

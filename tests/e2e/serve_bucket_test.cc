@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "tests/e2e/fault_tools.h"
 #include "tests/e2e/kiln_runner.h"
+#include "tests/fakes/given_bucket.h"
 #include "tests/fakes/must.h"
 
 namespace kiln::e2e {
@@ -41,17 +42,6 @@ class BrokenBody : public Source {
   std::function<void()> then_;
 };
 
-/// What leads to a bucket.
-struct BucketAccess {
-  std::string endpoint, key, secret;
-  std::string name;
-};
-
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
-}
-
 // The storage is the bucket that KILN_TEST_S3=s3://NAME and the variables of AWS lead to, or else
 // an S3 server of npm's that was installed beside the binary.
 class ServeBucketTest : public KilnTest {
@@ -62,10 +52,10 @@ class ServeBucketTest : public KilnTest {
     prefix_ = Digest::of(path("")).hex().substr(0, 12);
     for (const char* tool : {"skopeo", "curl"})
       if (!find_program(tool, kSearchPath)) GTEST_SKIP() << "needs " << tool;
-    const std::string given = variable("KILN_TEST_S3");
-    if (given.empty()) return start_bucket();
-    access_ = {variable("AWS_ENDPOINT_URL"), variable("AWS_ACCESS_KEY_ID"),
-               variable("AWS_SECRET_ACCESS_KEY"), given.substr(given.rfind('/') + 1)};
+    if (auto given = fake::given_bucket())
+      access_ = *std::move(given);
+    else
+      start_bucket();
   }
 
   void start_bucket() {
@@ -155,7 +145,7 @@ class ServeBucketTest : public KilnTest {
   }
 
   std::optional<RunningProcess> bucket_, one_, two_;
-  BucketAccess access_;
+  fake::BucketAccess access_;
   // Nobody else's: what was given may hold what an earlier run left.
   std::string prefix_;
   std::unique_ptr<HttpClient> client_ = HttpClient::create("kiln-test");
