@@ -117,7 +117,6 @@ RegistryApi::Answer RegistryApi::ping(const Call&) {
   return json_response(Json::object());
 }
 
-// distribution-spec, "Listing Tags": from after `last`, at most `n`; Link leads to the next page.
 ApiResult<size_t> RegistryApi::entries_wanted(const Call& call) const {
   const auto asked = call.request.parameter("n");
   if (!asked) return limits_.max_page;
@@ -134,6 +133,7 @@ std::string RegistryApi::link_after(const Call& call, size_t wanted, const std::
   return link + ">; rel=\"next\"";
 }
 
+// distribution-spec, "Listing Tags": from after `last`, at most `n`; Link leads to the next page.
 ApiResult<RegistryApi::Page> RegistryApi::page_of(const Call& call,
                                                   const std::vector<std::string>& names) const {
   KILN_TRY_ASSIGN(const size_t wanted, entries_wanted(call));

@@ -270,7 +270,9 @@ TEST_F(PushTest, ADamagedBlobIsNotPushed) {
   const Status refused = push(what);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), Code::kDataLoss) << refused.error().to_string();
+  EXPECT_THAT(refused.error().message(), HasSubstr("is corrupt on disk"));
   EXPECT_FALSE(registry_.blob("app", big_->digest.to_string()));
+  EXPECT_FALSE(f_.content->size(big_->digest).value()) << "it is put aside";
 }
 
 TEST_F(PushTest, TokensAreAskedForPushAndRenewedWhenTheyExpire) {
